@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "CLinux.h"
+
+enum { MAX_FDS = 253 };  // SCM_MAX_FD
+
+ssize_t samara_send_with_fds(int socket, const void *data, size_t length, const int *fds, int fdCount, int flags) {
+    char control[CMSG_SPACE(sizeof(int) * MAX_FDS)];
+    struct iovec vector = {.iov_base = (void *)data, .iov_len = length};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    if (fdCount > MAX_FDS || fdCount < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (fdCount > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)fdCount);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)fdCount);
+        memcpy(CMSG_DATA(header), fds, sizeof(int) * (size_t)fdCount);
+    }
+    return sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+}
+
+ssize_t samara_recv_with_fds(int socket, void *data, size_t length, int *fds, int *fdCount, int flags) {
+    char control[CMSG_SPACE(sizeof(int) * MAX_FDS)];
+    struct iovec vector = {.iov_base = data, .iov_len = length};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    int room = *fdCount, received = 0;
+    *fdCount = 0;
+    ssize_t result = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+    if (result < 0) return result;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        int count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (int i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + sizeof(int) * (size_t)i, sizeof(int));
+            if (received < room) fds[received++] = fd; else close(fd);
+        }
+    }
+    *fdCount = received;
+    if (message.msg_flags & MSG_CTRUNC) {
+        for (int i = 0; i < received; i++) close(fds[i]);
+        *fdCount = 0;
+        errno = EMSGSIZE;
+        return -1;
+    }
+    return result;
+}
+
+// The kernel places argv and envp strings back to back; the room for a title is the run of contiguous strings
+// that starts at argv[0]. glibc hands argc, argv and envp to constructors, also in a static executable.
+static char *titleStart;
+static size_t titleRoom;
+
+__attribute__((constructor)) static void samara_remember_arguments(int argc, char **argv, char **envp) {
+    if (argc < 1 || !argv || !argv[0]) return;
+    char *end = argv[0];
+    for (int i = 0; i < argc && argv[i] == end; i++) end += strlen(argv[i]) + 1;
+    titleStart = argv[0];
+    titleRoom = (size_t)(end - argv[0]);
+    // The environment's strings are still in use (getenv), so only the argument area is overwritten, unless the
+    // kernel lets us point the title elsewhere: PR_SET_MM needs CAP_SYS_RESOURCE, which a rootless process lacks.
+    (void)envp;
+}
+
+void samara_set_process_title(const char *title) {
+    prctl(PR_SET_NAME, (unsigned long)title, 0, 0, 0);
+    if (!titleStart || titleRoom < 2) return;
+    size_t length = strlen(title);
+    if (length > titleRoom - 1) length = titleRoom - 1;
+    memcpy(titleStart, title, length);
+    memset(titleStart + length, 0, titleRoom - length);
+}

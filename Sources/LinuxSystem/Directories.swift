@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import SystemPackage
+
+/// Directories: making, listing, removing.
+public enum Directory {
+    /// `mkdirat(2)`.
+    public static func make(
+        _ path: String, mode: UInt32 = 0o755, at directory: Int32 = AT_FDCWD
+    ) throws(Errno) {
+        _ = try checked(CLinux.mkdirat(directory, path, mode))
+    }
+
+    /// Makes `path` and every missing parent; an existing directory is not an error.
+    public static func makeAll(_ path: String, mode: UInt32 = 0o700) throws(Errno) {
+        do { try make(path, mode: mode) } catch .fileExists {
+            if try !File.status(path).isDirectory { throw .notDirectory }
+        } catch .noSuchFileOrDirectory {
+            guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+                throw .noSuchFileOrDirectory
+            }
+            try makeAll(String(path[..<slash]), mode: mode)
+            do { try make(path, mode: mode) } catch .fileExists {}
+        }
+    }
+
+    /// The names in the directory at `path`, without "." and "..", in no order: `readdir(3)`.
+    public static func names(_ path: String, at directory: Int32 = AT_FDCWD) throws(Errno) -> [String] {
+        let fd = try File.open(path, O_RDONLY | O_DIRECTORY, at: directory)
+        guard let stream = fdopendir(fd.raw) else { throw lastErrno() }
+        _ = fd.release()
+        defer { closedir(stream) }
+        var names: [String] = []
+        samara_set_errno(0)
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+            samara_set_errno(0)
+        }
+        if samara_errno() != 0 { throw lastErrno() }
+        return names
+    }
+
+    /// Removes `path` and all below it, never following a symbolic link and never leaving the tree.
+    /// Missing is success. Directories without write or search permission are made accessible first, because
+    /// images contain them and their owner may remove them.
+    public static func removeTree(_ path: String, at directory: Int32 = AT_FDCWD) throws(Errno) {
+        do { try File.unlink(path, at: directory) } catch .noSuchFileOrDirectory { return } catch .isDirectory {
+            try removeContents(path, at: directory)
+            do { try File.unlink(path, flags: AT_REMOVEDIR, at: directory) } catch .noSuchFileOrDirectory {}
+        } catch .notPermitted {
+            // unlink(2) of a directory is EISDIR on Linux, EPERM in POSIX and on some filesystems.
+            try removeContents(path, at: directory)
+            try File.unlink(path, flags: AT_REMOVEDIR, at: directory)
+        }
+    }
+
+    private static func removeContents(_ path: String, at directory: Int32) throws(Errno) {
+        var opened: Int32 = samara_openat(directory, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
+        if opened < 0, samara_errno() == EACCES {
+            _ = fchmodat(directory, path, 0o700, 0)
+            opened = samara_openat(directory, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
+        }
+        let fd = OwnedFD(try checked(opened))
+        var names = try Directory.names(".", at: fd.raw)
+        if !names.isEmpty { _ = fchmod(fd.raw, 0o700) }
+        while let name = names.popLast() { try removeTree(name, at: fd.raw) }
+    }
+}

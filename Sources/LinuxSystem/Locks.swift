@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import SystemPackage
+
+/// An exclusive `flock(2)` on a file, released when the value ends or the process dies.
+///
+/// A child made by clone shares the lock until it closes the descriptor or executes a program.
+public struct FileLock: ~Copyable {
+    private let fd: OwnedFD
+
+    private init(holding fd: consuming OwnedFD) { self.fd = fd }
+
+    /// Waits for the lock. The file is made if missing and never removed: removing it would let two holders exist.
+    public static func acquire(_ path: String) throws(Errno) -> FileLock {
+        let fd = try File.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+        let raw = fd.raw
+        _ = try retrying { flock(raw, LOCK_EX) }
+        return FileLock(holding: fd)
+    }
+
+    /// Takes the lock only if nobody holds it; nil otherwise.
+    public static func acquireIfFree(_ path: String) throws(Errno) -> FileLock? {
+        let fd = try File.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+        if flock(fd.raw, LOCK_EX | LOCK_NB) != 0 {
+            let error = lastErrno()
+            if error == .wouldBlock { return nil }
+            throw error
+        }
+        return FileLock(holding: fd)
+    }
+
+    /// The descriptor, for a child process that must give up its share of the lock.
+    public var descriptor: Int32 { fd.raw }
+}
