@@ -64,6 +64,9 @@ public enum Process {
     /// This process's pid, asked of the kernel: libc may cache it across a raw clone.
     public static var id: Int32 { samara_getpid() }
 
+    /// A copy of this process; 0 in the copy: `fork(2)`. Only for a process with one thread.
+    public static func fork() throws(Errno) -> Int32 { try checked(samara_fork()) }
+
     /// `pidfd_open(2)`.
     public static func openDescriptor(_ pid: Int32) throws(Errno) -> OwnedFD {
         OwnedFD(try checked(samara_pidfd_open(pid, 0)))
@@ -96,6 +99,11 @@ public enum Process {
     /// Threads in this process. Anything but 1 makes `setns`/`unshare(CLONE_NEWUSER)` fail with EINVAL.
     public static func threadCount() -> Int {
         (try? Directory.names("/proc/self/task").count) ?? 0
+    }
+
+    /// Sets dispositions to "ignore": `sigaction(2)`, SIG_IGN.
+    public static func ignoreSignals(_ signals: [Int32]) {
+        for signal in signals { samara_ignore_signal(signal) }
     }
 
     /// The name in ps(1): see `samara_set_process_title`.

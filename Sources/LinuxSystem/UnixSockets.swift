@@ -6,6 +6,11 @@ import SystemPackage
 public struct SocketPair: ~Copyable {
     public var first: OwnedFD
     public var second: OwnedFD
+
+    /// Closes the second and returns the first.
+    public consuming func keepingFirst() -> OwnedFD { first }
+    /// Closes the first and returns the second.
+    public consuming func keepingSecond() -> OwnedFD { second }
 }
 
 /// AF_UNIX sockets and the passing of descriptors: unix(7).

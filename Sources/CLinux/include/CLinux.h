@@ -26,6 +26,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,12 @@ extern int umount2(const char *target, int flags);
 #ifndef MOVE_MOUNT_T_EMPTY_PATH
 #define MOVE_MOUNT_T_EMPTY_PATH 0x00000040
 #endif
+
+// Casted or parenthesised macros that Swift does not import, and flags newer than the headers.
+static const int AT_RECURSIVE_VALUE = 0x8000;
+static const int SOCK_SEQPACKET_VALUE = SOCK_SEQPACKET;
+static const unsigned long MS_NODEV_VALUE = 4, MS_REC_VALUE = 16384, MS_PRIVATE_VALUE = 1 << 18, MS_SLAVE_VALUE = 1 << 19;
+static const unsigned long TIOCSPTLCK_VALUE = TIOCSPTLCK, TIOCGPTPEER_VALUE = TIOCGPTPEER, TIOCSCTTY_VALUE = TIOCSCTTY;
 
 static inline long samara_clone3(struct clone_args *args, size_t size) { return syscall(SYS_clone3, args, size); }
 static inline int samara_openat2(int dir, const char *path, struct open_how *how, size_t size) {
@@ -120,6 +127,16 @@ static inline int samara_renameat2(int fromDir, const char *from, int toDir, con
 static inline int samara_setgroups(size_t count, const gid_t *groups) { return (int)syscall(SYS_setgroups, count, groups); }
 static inline int samara_setresuid(uid_t r, uid_t e, uid_t s) { return (int)syscall(SYS_setresuid, r, e, s); }
 static inline int samara_setresgid(gid_t r, gid_t e, gid_t s) { return (int)syscall(SYS_setresgid, r, e, s); }
+static inline int samara_setrlimit(int resource, const struct rlimit64 *limit) {
+    return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
+}
+// The system call's own form: the length, not a pointer, and no allocation.
+static inline long syscall_getcwd(void *buffer, size_t size) { return syscall(SYS_getcwd, buffer, size); }
+extern char **environ;
+static inline char **samara_environ(void) { return environ; }
+static inline void samara_ignore_signal(int number) { signal(number, SIG_IGN); }
+// libc's, for its handlers around malloc; Swift hides fork.
+static inline pid_t samara_fork(void) { return fork(); }
 static inline pid_t samara_getpid(void) { return (pid_t)syscall(SYS_getpid); }
 
 // Variadic calls.

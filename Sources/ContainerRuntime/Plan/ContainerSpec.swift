@@ -81,6 +81,8 @@ public struct ProcessSpec: Sendable {
     public var additionalGroups: [String] = []
     public var hasTerminal = false
     public var capabilities: CapabilitySets = .podmanDefault
+    /// What a user other than root keeps of them: only what --cap-add named.
+    public var userCapabilities: UInt64 = 0
     public var noNewPrivileges = false
     /// A compiled filter; nil runs unconfined.
     public var seccomp: SeccompProgram?

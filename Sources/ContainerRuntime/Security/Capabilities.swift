@@ -32,6 +32,9 @@ public struct CapabilitySets: Sendable, Equatable {
         return CapabilitySets(count >= 64 ? .max : (1 << count) - 1)
     }
 
+    /// The number of the last capability this kernel knows: `/proc/sys/kernel/cap_last_cap`.
+    static var highest: Int32 { Int32(cap_max_bits()) - 1 }
+
     /// The mask of one name, with or without "CAP_", in any case; nil if libcap does not know it: cap_from_name(3).
     public static func mask(named name: String) -> UInt64? {
         var lowered = name.lowercased()

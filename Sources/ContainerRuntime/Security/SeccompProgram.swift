@@ -100,13 +100,13 @@ public struct SeccompProfile: Sendable {
             let code = seccomp_rule_add_array(context, action, number, UInt32(comparisons.count), comparisons)
             if code != 0 { throw failure("seccomp rule for \(rule.name)", code) }
         }
-        do {
+        do throws(Errno) {
             let file = try File.memory("seccomp")
             let code = seccomp_export_bpf(context, file.raw)
             if code != 0 { throw Errno(rawValue: -code) }
             return SeccompProgram(instructions: try File.readFromStart(file))
         } catch {
-            throw LaunchError(stage: .seccomp, errno: error as? Errno ?? .ioError, subject: "seccomp_export_bpf")
+            throw LaunchError(stage: .seccomp, errno: error, subject: "seccomp_export_bpf")
         }
     }
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import LinuxSystem
+import SystemPackage
+
+/// Why a user namespace could not be made or joined: a whole sentence with the remedy.
+public struct IdentityError: Error, Sendable {
+    public var message: String
+}
+
+/// The per-user process that keeps the user namespace with the subordinate ids alive.
+///
+/// newuidmap and newgidmap cost 3 to 5 ms together, so they run once per user, not once per container. The holder
+/// sleeps; whoever needs the namespace joins it with setns. If it dies, running containers keep their namespaces and
+/// the next command makes a new holder: the map, and so every file's owner, is the same.
+public struct UserNamespaceHolder: Sendable {
+    private let identityPath: String
+    private let lockPath: String
+
+    /// - Parameter directory: the run directory, on a filesystem that does not outlive a boot.
+    public init(directory: String) {
+        identityPath = "\(directory)/holder"
+        lockPath = "\(directory)/holder.lock"
+    }
+
+    /// Makes this process root of the user's namespace. Starts the holder if there is none.
+    public func join() throws(IdentityError) {
+        let pidfd = try descriptor()
+        do { try Launch.join(pidfd, .user, name: "the user namespace holder") } catch {
+            throw IdentityError(message: error.message)
+        }
+    }
+
+    /// A pidfd of the holder, started if there is none.
+    public func descriptor() throws(IdentityError) -> OwnedFD {
+        if let pidfd = running() { return pidfd }
+        let lock: FileLock
+        do { lock = try FileLock.acquire(lockPath) } catch {
+            throw IdentityError(message: "cannot lock \(lockPath): \(error.text)")
+        }
+        // Another command may have made it while this one waited.
+        if let pidfd = running() { return pidfd }
+        return try start(holding: lock)
+    }
+
+    /// The holder's process, if it runs.
+    public var identity: ProcessIdentity? {
+        guard let bytes = try? File.read(identityPath, limit: 256) else { return nil }
+        let parts = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+        guard parts.count == 2, let pid = Int32(parts[0]), let startTime = UInt64(parts[1]) else { return nil }
+        let identity = ProcessIdentity(pid: pid, startTime: startTime)
+        return identity.isAlive ? identity : nil
+    }
+
+    /// Ends the holder, when nothing needs it.
+    public func stop() {
+        guard let pidfd = running() else { return }
+        try? Process.signal(pidfd, SIGKILL)
+        try? File.unlink(identityPath)
+    }
+
+    private func running() -> OwnedFD? {
+        guard let identity else { return nil }
+        return try? identity.open()
+    }
+
+    // MARK: Starting
+
+    private func start(holding lock: borrowing FileLock) throws(IdentityError) -> OwnedFD {
+        let map = try HolderMap.forThisUser()
+        var mapFailure: IdentityError?
+        do throws(Errno) {
+            // The child says that it has unshared, then waits for its map; the parent's death ends the wait.
+            let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE)
+            let pid = try Process.fork()
+            if pid == 0 { UserNamespaceHolder.runHolder(pair.second.raw, lock.descriptor) }
+            let mine = pair.keepingFirst()
+            let pidfd = try Process.openDescriptor(pid)
+            let answer = try UnixSocket.receive(mine.raw, limit: 8)
+            guard answer.bytes.first == 0 else {
+                _ = try? Process.wait(pid: pid)
+                throw Errno(rawValue: Int32(answer.bytes.first ?? UInt8(EIO)))
+            }
+            do throws(IdentityError) { try map.write(to: pid) } catch {
+                mapFailure = error
+                try? Process.signal(pidfd, SIGKILL)
+                _ = try? Process.wait(pid: pid)
+                throw .notPermitted
+            }
+            try UnixSocket.send(mine.raw, [1])
+            _ = try UnixSocket.receive(mine.raw, limit: 8)
+            guard let identity = ProcessIdentity(pid: pid) else { throw .noSuchProcess }
+            try File.replace(identityPath, Array("\(identity.pid) \(identity.startTime)".utf8))
+            return pidfd
+        } catch {
+            throw mapFailure ?? UserNamespaceHolder.explain(error)
+        }
+    }
+
+    /// The child: a new user namespace, then nothing for ever.
+    private static func runHolder(_ socket: Int32, _ lock: Int32) -> Never {
+        if unshare(CLONE_NEWUSER) != 0 {
+            var code = UInt8(truncatingIfNeeded: samara_errno())
+            _ = send(socket, &code, 1, Int32(MSG_NOSIGNAL))
+            Process.exitNow(1)
+        }
+        var byte: UInt8 = 0
+        _ = send(socket, &byte, 1, Int32(MSG_NOSIGNAL))
+        guard recv(socket, &byte, 1, 0) == 1 else { Process.exitNow(1) }
+        _ = samara_setresgid(0, 0, 0)
+        _ = samara_setresuid(0, 0, 0)
+        _ = setsid()
+        _ = chdir("/")
+        Process.setTitle("samara: holder")
+        _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _ = send(socket, &byte, 1, Int32(MSG_NOSIGNAL))
+        // The caller's terminal, pipes and lock must not stay open for the life of this process.
+        _ = samara_close_range(0, .max, 0)
+        Process.ignoreSignals([SIGHUP, SIGINT, SIGQUIT, SIGPIPE])
+        while true { pause() }
+    }
+
+    private static func explain(_ error: Errno) -> IdentityError {
+        switch error {
+        case .notPermitted, .permissionDenied:
+            IdentityError(
+                message:
+                    "cannot create a user namespace: \(error.text); allow it with 'sysctl kernel.unprivileged_userns_clone=1' or, on Ubuntu, 'sysctl kernel.apparmor_restrict_unprivileged_userns=0'"
+            )
+        case .noSpace, Errno(rawValue: EUSERS):
+            IdentityError(
+                message:
+                    "cannot create a user namespace: the limit in /proc/sys/user/max_user_namespaces is reached; raise it with 'sysctl user.max_user_namespaces=15000'"
+            )
+        case .invalidArgument where Process.threadCount() != 1:
+            IdentityError(message: "cannot create a user namespace: this process has more than one thread")
+        default:
+            IdentityError(message: "cannot create a user namespace: \(error.text)")
+        }
+    }
+}
