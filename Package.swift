@@ -73,7 +73,7 @@ let package = Package(
             ]),
         library("Commands", ["Engine", "ImageStore", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
-        program("samara", ["Commands"]),
+        program("samara", ["Commands", "ContainerRuntime", "LinuxSystem", "CLinux"]),
         program("samara-net", ["PortForwarder", "EventLoop", "LinuxSystem"]),
         program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem"], isStatic: false),
 

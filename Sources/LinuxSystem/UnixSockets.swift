@@ -7,6 +7,9 @@ public struct SocketPair: ~Copyable {
     public var first: OwnedFD
     public var second: OwnedFD
 
+    /// Gives up ownership of both. What a clone must keep open in the child is released first: the compiler ends an
+    /// owned value's life after its last use, which in the child's branch is before the child ends.
+    public consuming func release() -> (first: Int32, second: Int32) { (first.release(), second.release()) }
     /// Closes the second and returns the first.
     public consuming func keepingFirst() -> OwnedFD { first }
     /// Closes the first and returns the second.

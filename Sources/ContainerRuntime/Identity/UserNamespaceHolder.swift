@@ -71,10 +71,11 @@ public struct UserNamespaceHolder: Sendable {
         var mapFailure: IdentityError?
         do throws(Errno) {
             // The child says that it has unshared, then waits for its map; the parent's death ends the wait.
-            let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE)
+            let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
             let pid = try Process.fork()
-            if pid == 0 { UserNamespaceHolder.runHolder(pair.second.raw, lock.descriptor) }
-            let mine = pair.keepingFirst()
+            if pid == 0 { UserNamespaceHolder.runHolder(pair.second) }
+            let mine = OwnedFD(pair.first)
+            _ = OwnedFD(pair.second)
             let pidfd = try Process.openDescriptor(pid)
             let answer = try UnixSocket.receive(mine.raw, limit: 8)
             guard answer.bytes.first == 0 else {
@@ -98,7 +99,7 @@ public struct UserNamespaceHolder: Sendable {
     }
 
     /// The child: a new user namespace, then nothing for ever.
-    private static func runHolder(_ socket: Int32, _ lock: Int32) -> Never {
+    private static func runHolder(_ socket: Int32) -> Never {
         if unshare(CLONE_NEWUSER) != 0 {
             var code = UInt8(truncatingIfNeeded: samara_errno())
             _ = send(socket, &code, 1, Int32(MSG_NOSIGNAL))
@@ -112,7 +113,7 @@ public struct UserNamespaceHolder: Sendable {
         _ = setsid()
         _ = chdir("/")
         Process.setTitle("samara: holder")
-        _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        // It stays dumpable: setns by pidfd asks for ptrace access to the process (setns(2), pidfd_open(2)).
         _ = send(socket, &byte, 1, Int32(MSG_NOSIGNAL))
         // The caller's terminal, pipes and lock must not stay open for the life of this process.
         _ = samara_close_range(0, .max, 0)

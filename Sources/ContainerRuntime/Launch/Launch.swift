@@ -35,12 +35,12 @@ public enum Launch {
     ) throws(LaunchError) -> LaunchedProcess {
         let name = plan.name
         func failure(_ stage: LaunchStage) -> LaunchError { LaunchError(stage: stage, errno: lastErrno(), subject: name) }
-        let sync: SocketPair
-        do { sync = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE) } catch {
+        let sync: (first: Int32, second: Int32)
+        do { sync = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release() } catch {
             throw LaunchError(stage: .clone, errno: error, subject: name)
         }
         var child = plan.child
-        child.syncSocket = sync.second.raw
+        child.syncSocket = sync.second
         child.standardInput = streams.input
         child.standardOutput = streams.output
         child.standardError = streams.error
@@ -58,10 +58,12 @@ public enum Launch {
         if pid == 0 {
             withUnsafePointer(to: child) { ChildSequence.run($0) }
         }
-        if pid < 0 { throw failure(.clone) }
-        var launched = LaunchedProcess(pid: Int32(pid), pidfd: OwnedFD(pidfd), terminal: nil)
+        let cloneFailure = failure(.clone)
         // The child holds the other end; ours must go, or its exec would never show as an end of file.
-        let parentEnd = sync.keepingFirst()
+        let parentEnd = OwnedFD(sync.first)
+        _ = OwnedFD(sync.second)
+        if pid < 0 { throw cloneFailure }
+        var launched = LaunchedProcess(pid: Int32(pid), pidfd: OwnedFD(pidfd), terminal: nil)
         do throws(LaunchError) {
             try handshake(plan, parentEnd, &launched)
         } catch {
