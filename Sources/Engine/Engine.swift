@@ -1,1 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
+import ContainerRuntime
+import ImageStore
+import JSON
+import LinuxSystem
+import SystemPackage
+
+/// The engine: every verb of the command line, over records in files.
+///
+/// There is no daemon. A command reads records, checks them against the kernel, changes what it must under the object's
+/// lock and exits; each step is ordered so that a kill between any two leaves something the next command understands:
+/// - a name is reserved before its object appears, and the reservation names its maker, so a dead maker's is void;
+/// - an object appears by one rename of a finished directory and disappears by one rename into the trash;
+/// - "running" in a state file counts only while the recorded process exists.
+public struct Engine: Sendable {
+    public let paths: StorePaths
+    public let images: ImageStore
+    public let holder: UserNamespaceHolder
+    /// Where samara-net and samara-image are: beside this executable.
+    let executables: String
+    /// Called with one sentence when something was found broken and repaired or cannot be honoured.
+    let warn: @Sendable (String) -> Void
+
+    public init(root: String?, run: String?, warn: @escaping @Sendable (String) -> Void) throws(EngineError) {
+        paths = try StorePaths(root: root, run: run)
+        try paths.prepare()
+        images = ImageStore(root: paths.root)
+        holder = UserNamespaceHolder(directory: paths.run)
+        let own = (try? File.readLink("/proc/self/exe")) ?? ""
+        executables = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "/usr/bin"
+        self.warn = warn
+    }
+
+    /// Makes this process root of the user's namespace; whatever touches container files does it first.
+    /// Descriptors and the host's network stay as they are.
+    public func enterUserNamespace() throws(EngineError) {
+        if EngineProcess.isInUserNamespace { return }
+        do { try holder.join() } catch { throw EngineError(error.message) }
+        EngineProcess.isInUserNamespace = true
+    }
+
+    func lock(_ id: String) throws(EngineError) -> FileLock {
+        let path = paths.lock(id)
+        return try attempt("lock", path) { () throws(Errno) in try FileLock.acquire(path) }
+    }
+
+    func writeRecord(_ path: String, _ json: JSON) throws(EngineError) {
+        try attempt("write", path) { () throws(Errno) in try File.replace(path, json.serialized()) }
+    }
+
+    func readRecord(_ path: String) throws(EngineError) -> JSON {
+        let bytes = try attempt("read", path) { () throws(Errno) in try File.read(path, limit: 16 << 20) }
+        do { return try JSON.parse(bytes) } catch {
+            throw EngineError("the record \(path) is damaged at byte \(error.offset): \(error.reason)")
+        }
+    }
+
+    /// The kernel's boot id: a pid recorded under another one means nothing.
+    static let boot: String = {
+        let bytes = (try? File.read("/proc/sys/kernel/random/boot_id", limit: 64)) ?? []
+        return String(decoding: bytes.prefix(36), as: UTF8.self)
+    }()
+}
+
+/// State of this process that outlives a call. Processes of the engine have one thread, always (see Launch.join).
+enum EngineProcess {
+    nonisolated(unsafe) static var isInUserNamespace = false
+}

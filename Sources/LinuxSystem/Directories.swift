@@ -69,3 +69,12 @@ public enum Directory {
         while let name = names.popLast() { try removeTree(name, at: fd.raw) }
     }
 }
+
+extension Directory {
+    /// The current directory's absolute path: `getcwd(2)`.
+    public static func current() throws(Errno) -> String {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let length = try checked(syscall_getcwd(&buffer, buffer.count))
+        return String(decoding: buffer[..<max(0, length - 1)], as: UTF8.self)
+    }
+}

@@ -77,6 +77,17 @@ public enum Process {
         _ = try checked(samara_pidfd_send_signal(pidfd.raw, signal, nil, 0))
     }
 
+    /// Waits until the process behind `pidfd`, a child or not, has ended; false when `milliseconds` pass first (-1: no
+    /// limit). Does not reap: `poll(2)` on a pidfd.
+    public static func waitForEnd(_ pidfd: borrowing OwnedFD, milliseconds: Int32) -> Bool {
+        var entry = pollfd(fd: pidfd.raw, events: Int16(POLLIN), revents: 0)
+        while true {
+            let count = poll(&entry, 1, milliseconds)
+            if count >= 0 { return count > 0 }
+            if samara_errno() != EINTR { return false }
+        }
+    }
+
     /// Waits for the child behind `pidfd` and reaps it: `waitid(2)` P_PIDFD.
     public static func wait(_ pidfd: borrowing OwnedFD) throws(Errno) -> ExitStatus {
         var info = siginfo_t()
