@@ -58,7 +58,9 @@ let package = Package(
         library(
             "ContainerRuntime",
             ["LinuxSystem", "CLinux", "CCapability", "CSeccomp", "OCISpec", "JSON", system]),
-        library("PortForwarder", ["EventLoop", "LinuxSystem", "CLinux", system]),
+        library("NetControl", ["LinuxSystem", "CLinux", system]),
+        library("PodNetwork", ["NetControl", "Netlink", "LinuxSystem", "CLinux", system]),
+        library("PortForwarder", ["NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         library("ImageStore", ["LinuxSystem", "OCISpec", "JSON", system]),
         library("LayerArchive", ["ImageStore", "LinuxSystem", "CLinux", "CArchive", "OCISpec", "JSON", system]),
         library("Monitor", ["EventLoop", "LinuxSystem", "CLinux", "JSON", system]),
@@ -71,7 +73,7 @@ let package = Package(
         library("Commands", ["Engine", "ImageStore", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
         program("samara", ["Commands"]),
-        program("samara-net", ["PortForwarder", "EventLoop", "LinuxSystem"]),
+        program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem"], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
