@@ -78,6 +78,12 @@ let package = Package(
 
         tests("JSONTests", ["JSON"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
+
+        // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.
+        .executableTarget(
+            name: "PodNetworkProbe",
+            dependencies: ["PodNetwork", "PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system],
+            path: "Tests/PodNetworkProbe", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -146,6 +146,8 @@ int samara_tun_attach(int fd, const char *name, int flags) {
     return ioctl(fd, TUNSETIFF, &request);
 }
 
+int samara_unshare(int flags) { return unshare(flags); }
+
 int samara_epoll_wait(int epoll, struct epoll_event *events, int count, int timeoutMilliseconds) {
     return epoll_wait(epoll, events, count, timeoutMilliseconds);
 }

@@ -59,19 +59,22 @@ extension NetlinkRequest {
     }
 
     /// A route of type local in `table`: what matches is delivered to this namespace's own sockets.
-    /// The whole address space of the prefix's family when `prefixLength` is 0.
-    public mutating func addLocalRoute(_ prefix: IPAddress, prefixLength: UInt8, index: Int32, table: UInt8) {
-        localRoute("add", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, prefix, prefixLength, index, table)
+    /// The whole address space of the prefix's family when `prefixLength` is 0. `source` is the address that a socket
+    /// without one gets; the kernel would take the destination itself, which for a local route counts as its own.
+    public mutating func addLocalRoute(
+        _ prefix: IPAddress, prefixLength: UInt8, index: Int32, table: UInt8, source: IPAddress? = nil
+    ) {
+        localRoute("add", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, prefix, prefixLength, index, table, source)
     }
 
     /// Removes what `addLocalRoute` added: RTM_DELROUTE.
     public mutating func removeLocalRoute(_ prefix: IPAddress, prefixLength: UInt8, index: Int32, table: UInt8) {
-        localRoute("remove", RTM_DELROUTE, 0, prefix, prefixLength, index, table)
+        localRoute("remove", RTM_DELROUTE, 0, prefix, prefixLength, index, table, nil)
     }
 
     private mutating func localRoute(
         _ verb: String, _ type: Int, _ flags: Int32, _ prefix: IPAddress, _ prefixLength: UInt8, _ index: Int32,
-        _ table: UInt8
+        _ table: UInt8, _ source: IPAddress?
     ) {
         var route = rtmsg()
         route.rtm_family = Self.family(prefix)
@@ -83,6 +86,7 @@ extension NetlinkRequest {
         message("\(verb) local route \(prefix)/\(prefixLength) in table \(table)", type: type, flags: flags, route) {
             if prefixLength > 0 { $0.attribute(Int(RTA_DST.rawValue), prefix) }
             $0.attribute(Int(RTA_OIF.rawValue), UInt32(index))
+            if let source { $0.attribute(Int(RTA_PREFSRC.rawValue), source) }
         }
     }
 

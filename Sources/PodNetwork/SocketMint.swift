@@ -149,7 +149,7 @@ public struct SocketMint: ~Copyable {
         if datagramClients[request.source] == nil {
             changes.addLocalRoute(
                 request.source, prefixLength: request.source.isIPv4 ? 32 : 128, index: PodNetwork.loopbackIndex,
-                table: PodRouting.datagramTable)
+                table: PodRouting.datagramTable, source: request.target)
         }
         do throws(NetlinkError) {
             let socket = try NetlinkSocket()

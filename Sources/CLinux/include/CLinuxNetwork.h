@@ -85,6 +85,8 @@ int samara_epoll_wait(int epoll, struct epoll_event *events, int count, int time
 int samara_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
 static inline uint64_t samara_epoll_token(const struct epoll_event *event) { return event->data.u64; }
 
+/// unshare(2).
+int samara_unshare(int flags);
 /// CLOCK_MONOTONIC in milliseconds, from the vDSO.
 uint64_t samara_monotonic_milliseconds(void);
 /// Sets the soft RLIMIT_NOFILE to the hard one and returns it.
