@@ -61,24 +61,32 @@ let package = Package(
         library(
             "ContainerRuntime",
             ["LinuxSystem", "CLinux", "CCapability", "CSeccomp", "OCISpec", "JSON", system]),
-        library("PortForwarder", ["EventLoop", "LinuxSystem", "CLinux", system]),
+        library("NetControl", ["LinuxSystem", "CLinux", system]),
+        library("PodNetwork", ["NetControl", "Netlink", "LinuxSystem", "CLinux", system]),
+        library("PortForwarder", ["NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         library("ImageStore", ["LinuxSystem", "OCISpec", "JSON", system]),
         library("LayerArchive", ["ImageStore", "LinuxSystem", "CLinux", "CArchive", "OCISpec", "JSON", system]),
         library("Monitor", ["EventLoop", "LinuxSystem", "CLinux", "JSON", system]),
         library(
             "Engine",
             [
-                "ContainerRuntime", "ImageStore", "Monitor", "Netlink", "OCISpec", "JSON",
+                "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "PortForwarder", "OCISpec", "JSON",
                 "LinuxSystem", "CLinux", system,
             ]),
         library("Commands", ["Engine", "ImageStore", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
-        program("samara", ["Commands", "ContainerRuntime", "LinuxSystem", "CLinux"]),
-        program("samara-net", ["PortForwarder", "EventLoop", "LinuxSystem"]),
+        program("samara", ["Commands"]),
+        program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem"], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
+
+        // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.
+        .executableTarget(
+            name: "PodNetworkProbe",
+            dependencies: ["PodNetwork", "PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system],
+            path: "Tests/PodNetworkProbe", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -56,6 +56,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "CLinuxNetwork.h"
+
 // From <sys/mount.h>, which clashes with <linux/mount.h> in glibc 2.36.
 #ifndef MNT_DETACH
 #define MNT_DETACH 2

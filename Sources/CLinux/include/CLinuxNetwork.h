@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The network part of the C fence: socket addresses, socket options, epoll, splice, tun and rtnetlink.
+#ifndef SAMARA_CLINUX_NETWORK_H
+#define SAMARA_CLINUX_NETWORK_H
+
+#include <arpa/inet.h>
+#include <linux/fib_rules.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+// Newer than the oldest installed headers.
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#endif
+#ifndef TUN_F_USO6
+#define TUN_F_USO6 0x40
+#endif
+
+enum {
+    samara_sock_nonblock = SOCK_NONBLOCK,
+    samara_sock_cloexec = SOCK_CLOEXEC,
+    samara_sock_stream = SOCK_STREAM,
+    samara_sock_datagram = SOCK_DGRAM,
+    samara_sock_seqpacket = SOCK_SEQPACKET,
+    samara_sock_raw = SOCK_RAW,
+    samara_msg_dontwait = MSG_DONTWAIT,
+    samara_msg_nosignal = MSG_NOSIGNAL,
+    samara_msg_peek = MSG_PEEK,
+    samara_msg_trunc = MSG_TRUNC,
+    samara_level_ip = IPPROTO_IP,
+    samara_level_ipv6 = IPPROTO_IPV6,
+    samara_level_tcp = IPPROTO_TCP,
+    samara_protocol_udp = IPPROTO_UDP,
+};
+
+/// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC; `peer` receives an AF_INET or AF_INET6 address.
+int samara_accept(int listener, struct sockaddr_in6 *peer);
+/// accept4(2) without the peer's address.
+int samara_accept_unix(int listener, int flags);
+int samara_bind_unix(int socket, const struct sockaddr_un *address);
+int samara_connect_unix(int socket, const struct sockaddr_un *address);
+int samara_bind(int socket, const struct sockaddr_in6 *address);
+int samara_connect(int socket, const struct sockaddr_in6 *address);
+int samara_getsockname(int socket, struct sockaddr_in6 *address);
+/// An option whose value is an int: setsockopt(2), getsockopt(2).
+int samara_set_option(int socket, int level, int name, int value);
+int samara_get_option(int socket, int level, int name, int *value);
+int samara_set_congestion(int socket, const char *name);
+/// Makes close(2) send RST and drop what is queued: SO_LINGER {1, 0}.
+int samara_set_reset_on_close(int socket);
+/// Bytes that the peer has not acknowledged: SIOCOUTQ, tcp(7).
+int samara_unacknowledged(int socket, int *bytes);
+
+/// splice(2) with SPLICE_F_MOVE | SPLICE_F_NONBLOCK.
+ssize_t samara_splice(int from, int to, size_t length);
+/// pipe2(2) O_NONBLOCK | O_CLOEXEC, then F_SETPIPE_SZ; the size granted is `*size`.
+int samara_pipe(int fds[2], int wanted, int *size);
+
+/// Receives one datagram, its source, and the local address and interface it came to (IP_PKTINFO, IPV6_PKTINFO).
+/// IPv4 addresses are stored v4-mapped in `local`; it is all zero when the kernel did not say.
+ssize_t samara_receive_datagram(
+    int socket, void *data, size_t length, struct sockaddr_in6 *peer, struct in6_addr *local, unsigned *interface);
+/// Sends one datagram from the given local address (as from samara_receive_datagram).
+ssize_t samara_send_datagram(
+    int socket, const void *data, size_t length, const struct sockaddr_in6 *peer, const struct in6_addr *local,
+    unsigned interface);
+
+/// TUNSETIFF: attaches `fd` (of /dev/net/tun) to the interface `name`, making it; `flags` are IFF_* bits.
+int samara_tun_attach(int fd, const char *name, int flags);
+static const unsigned long samara_tun_set_offload = TUNSETOFFLOAD;
+
+int samara_epoll_wait(int epoll, struct epoll_event *events, int count, int timeoutMilliseconds);
+int samara_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
+static inline uint64_t samara_epoll_token(const struct epoll_event *event) { return event->data.u64; }
+
+/// unshare(2).
+int samara_unshare(int flags);
+/// CLOCK_MONOTONIC in milliseconds, from the vDSO.
+uint64_t samara_monotonic_milliseconds(void);
+/// Sets the soft RLIMIT_NOFILE to the hard one and returns it.
+uint64_t samara_raise_descriptor_limit(void);
+int samara_forbid_core_dumps(void);
+int samara_ignore_broken_pipe_signal(void);
+
+#endif

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import SystemPackage
+
+/// What a non-blocking transfer did. Would-block and end are outcomes, not errors, because they are the normal case.
+public enum TransferOutcome: Equatable, Sendable {
+    case bytes(Int)
+    case wouldBlock
+    case endOfFile
+    case failed(Errno)
+}
+
+/// What a non-blocking `connect(2)` did.
+public enum ConnectOutcome: Equatable, Sendable {
+    case connected
+    case inProgress
+    case failed(Errno)
+}
+
+/// Internet sockets; every one is close-on-exec and non-blocking unless said otherwise.
+public enum Socket {
+    public enum Transport: UInt8, Sendable { case tcp = 6, udp = 17 }
+
+    /// `socket(2)`; `family` is AF_INET or AF_INET6.
+    public static func make(family: Int32, _ transport: Transport) throws(Errno) -> OwnedFD {
+        let type = transport == .tcp ? samara_sock_stream : samara_sock_datagram
+        let flags = samara_sock_nonblock | samara_sock_cloexec
+        return OwnedFD(try checked(socket(family, Int32(type | flags), 0)))
+    }
+
+    /// `bind(2)`.
+    public static func bind(_ socket: Int32, _ address: SocketAddress) throws(Errno) {
+        var raw = address.raw
+        _ = try checked(samara_bind(socket, &raw))
+    }
+
+    /// `listen(2)`; the kernel clamps `backlog` to net.core.somaxconn.
+    public static func listen(_ socket: Int32, backlog: Int32) throws(Errno) {
+        _ = try checked(CLinux.listen(socket, backlog))
+    }
+
+    /// `connect(2)`. Called again on a connecting socket it tells how the attempt stands.
+    public static func connect(_ socket: Int32, _ address: SocketAddress) -> ConnectOutcome {
+        var raw = address.raw
+        if samara_connect(socket, &raw) == 0 { return .connected }
+        let error = lastErrno()
+        // EINTR leaves the attempt running, as EINPROGRESS does: connect(2).
+        return error == .nowInProgress || error == .alreadyInProcess || error == .interrupted ? .inProgress : .failed(error)
+    }
+
+    /// `getsockname(2)`.
+    public static func localAddress(_ socket: Int32) throws(Errno) -> SocketAddress {
+        var raw = sockaddr_in6()
+        _ = try checked(samara_getsockname(socket, &raw))
+        return SocketAddress(raw: raw)
+    }
+
+    /// `setsockopt(2)` of an int.
+    public static func set(_ socket: Int32, _ level: Int32, _ name: Int32, _ value: Int32) throws(Errno) {
+        _ = try checked(samara_set_option(socket, level, name, value))
+    }
+
+    /// `getsockopt(2)` of an int.
+    public static func get(_ socket: Int32, _ level: Int32, _ name: Int32) throws(Errno) -> Int32 {
+        var value: Int32 = 0
+        _ = try checked(samara_get_option(socket, level, name, &value))
+        return value
+    }
+
+    /// TCP_NODELAY, tcp(7).
+    public static func setNoDelay(_ socket: Int32) throws(Errno) {
+        try set(socket, level.tcp, TCP_NODELAY, 1)
+    }
+
+    /// Keepalive after 60 s of silence, then every 10 s, 6 times: a forwarder splits the end-to-end keepalive in two,
+    /// so both halves need their own.
+    public static func setKeepalive(_ socket: Int32) throws(Errno) {
+        try set(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
+        try set(socket, level.tcp, TCP_KEEPIDLE, 60)
+        try set(socket, level.tcp, TCP_KEEPINTVL, 10)
+        try set(socket, level.tcp, TCP_KEEPCNT, 6)
+    }
+
+    /// Sets TCP_CONGESTION to reno; false where the kernel does not offer it to this user, which costs speed only.
+    @discardableResult
+    public static func setReno(_ socket: Int32) -> Bool { samara_set_congestion(socket, "reno") == 0 }
+
+    /// Allows binding to and answering for addresses that are not ours, with packets marked `mark`:
+    /// IP_TRANSPARENT, IPV6_TRANSPARENT, SO_MARK. Needs CAP_NET_ADMIN in the network namespace's user namespace.
+    public static func setTransparent(_ socket: Int32, family: Int32, mark: UInt32) throws(Errno) {
+        if family == AF_INET6 {
+            try set(socket, level.ipv6, IPV6_TRANSPARENT, 1)
+        } else {
+            try set(socket, level.ip, IP_TRANSPARENT, 1)
+        }
+        try set(socket, SOL_SOCKET, SO_MARK, Int32(bitPattern: mark))
+    }
+
+    /// Makes the close of `socket` send RST: SO_LINGER with time 0. What is queued unsent is lost.
+    public static func resetOnClose(_ socket: Int32) { _ = samara_set_reset_on_close(socket) }
+
+    /// Bytes handed to the kernel that the peer has not acknowledged: SIOCOUTQ. 0 when the socket is gone.
+    public static func unacknowledgedBytes(_ socket: Int32) -> Int {
+        var bytes: Int32 = 0
+        return samara_unacknowledged(socket, &bytes) == 0 ? Int(bytes) : 0
+    }
+
+    /// Ends the sending direction: `shutdown(2)` SHUT_WR. An error means the connection is gone already.
+    public static func endSending(_ socket: Int32) { _ = shutdown(socket, 1) }
+
+    package enum level {
+        package static var ip: Int32 { Int32(samara_level_ip) }
+        package static var ipv6: Int32 { Int32(samara_level_ipv6) }
+        package static var tcp: Int32 { Int32(samara_level_tcp) }
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs the steps of a pod's network in a process of its own: a test process has threads, and threads may not enter a
+// user namespace. Every check that fails is one line on standard output; the exit status is 1 if there was any.
+import CLinux
+import LinuxSystem
+import SystemPackage
+
+let name = CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : ""
+switch name {
+case "recipe": TransparentRecipe.run()
+case "none": LoopbackOnly.run()
+default: Check.fail("usage: PodNetworkProbe recipe|none")
+}
+Process.exitNow(Check.failures == 0 ? 0 : 1)
