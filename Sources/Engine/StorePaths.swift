@@ -14,7 +14,7 @@ import SystemPackage
 ///     run/holder                         pid and start time of the user namespace holder
 ///     run/locks/                         one flock file per object
 ///     run/sandboxes/<id>/                a keeper with its samara-net
-///     run/containers/<id>/               attach socket
+///     run/containers/<id>                attach socket
 public struct StorePaths: Sendable {
     public let root: String
     public let run: String
@@ -63,6 +63,10 @@ public struct StorePaths: Sendable {
     public func pod(_ id: String) -> String { "\(pods)/\(id)" }
     public func volume(_ name: String) -> String { "\(volumes)/\(name)" }
     public func sandbox(_ id: String) -> String { "\(sandboxes)/\(id)" }
+    public func log(_ id: String) -> String { container(id) + "/ctr.log" }
+    /// Its presence tells the monitor that the user stopped the container: no restart policy brings it back.
+    func stopMark(_ id: String) -> String { container(id) + "/stopped" }
+    func attachSocket(_ id: String) -> String { "\(runContainers)/\(id)" }
     public func lock(_ name: String) -> String { "\(locks)/\(name)" }
 
     /// Makes what is missing. One `stat` each when all is there.

@@ -104,6 +104,15 @@ public enum Process {
         return samara_wifexited(status) != 0 ? .exited(samara_wexitstatus(status)) : .signaled(samara_wtermsig(status))
     }
 
+    /// Sleeps at least this long: `nanosleep(2)`.
+    public static func sleep(milliseconds: Int64) {
+        var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
+        while nanosleep(&rest, &rest) != 0, samara_errno() == EINTR {}
+    }
+
+    /// Reaps `pid` if it is an ended child of this process; otherwise does nothing.
+    public static func reap(_ pid: Int32) { waitpid(pid, nil, WNOHANG) }
+
     /// Leaves without running atexit handlers or flushing stdio copied from a parent: `_exit(2)`.
     public static func exitNow(_ code: Int32) -> Never { _exit(code) }
 

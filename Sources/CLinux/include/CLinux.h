@@ -74,6 +74,7 @@ extern int umount2(const char *target, int flags);
 
 // Casted or parenthesised macros that Swift does not import, and flags newer than the headers.
 static const int AT_RECURSIVE_VALUE = 0x8000;
+static const int O_CREAT_EXCL = O_CREAT | O_EXCL;
 static const int SOCK_SEQPACKET_VALUE = SOCK_SEQPACKET;
 static const unsigned long MS_NODEV_VALUE = 4, MS_REC_VALUE = 16384, MS_PRIVATE_VALUE = 1 << 18, MS_SLAVE_VALUE = 1 << 19;
 static const unsigned long TIOCSPTLCK_VALUE = TIOCSPTLCK, TIOCGPTPEER_VALUE = TIOCGPTPEER, TIOCSCTTY_VALUE = TIOCSCTTY;

@@ -22,8 +22,8 @@ public struct ContainerState: Sendable {
     public var restarts: Int64 = 0
     /// Why it did not start or how it was lost; a sentence.
     public var error = ""
-    /// The user stopped it: no restart policy brings it back.
-    public var wasStoppedByUser = false
+    /// The inode of its mount namespace, where its pid namespace is shared: how its processes are told apart.
+    public var mountNamespace: UInt64?
 
     public init() {}
 
@@ -37,7 +37,7 @@ public struct ContainerState: Sendable {
         finished = json.moment("finished")
         restarts = json.number("restarts")
         error = json.text("error")
-        wasStoppedByUser = json.flag("stoppedByUser")
+        mountNamespace = json["mountNamespace"]?.intValue.map { UInt64(bitPattern: $0) }
     }
 
     var json: JSON {
@@ -45,7 +45,7 @@ public struct ContainerState: Sendable {
             "schema": .int(recordSchema), "status": .string(status.rawValue), "process": .process(process),
             "monitor": .process(monitor), "boot": .string(boot), "exitCode": .int(Int64(exitCode)),
             "started": .moment(started), "finished": .moment(finished), "restarts": .int(restarts),
-            "error": .string(error), "stoppedByUser": .bool(wasStoppedByUser),
+            "error": .string(error), "mountNamespace": mountNamespace.map { .int(Int64(bitPattern: $0)) } ?? .null,
         ]
     }
 }

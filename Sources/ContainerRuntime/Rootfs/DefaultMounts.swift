@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What every container has mounted: OCI runtime-spec, config-linux.md "Default Filesystems", as Podman makes them.
+public enum DefaultMounts {
+    /// Where /dev/shm comes from.
+    public enum SharedMemory: Sendable {
+        case new(bytes: Int64)
+        /// The pod's or the host's, by its path where the launch starts.
+        case path(String)
+    }
+
+    /// In mounting order.
+    ///
+    /// - Parameters:
+    ///   - hasOwnPID: a new proc needs an own pid namespace; without one the host's is bound.
+    ///   - hasOwnNetwork: sysfs shows a network namespace and needs to own it; without one the host's is bound.
+    ///   - terminalGroup: the group of pseudo-terminals, which must be mapped; nil leaves it out.
+    public static func list(
+        shm: SharedMemory, hasOwnPID: Bool, hasOwnNetwork: Bool, terminalGroup: UInt32?
+    ) -> [Mount] {
+        var mounts: [Mount] = []
+        func add(_ source: Mount.Source, _ destination: String, noExecute: Bool = true, noDevices: Bool = true, readOnly: Bool = false) {
+            var mount = Mount(source, at: destination)
+            mount.noSuid = true
+            mount.noExecute = noExecute
+            mount.noDevices = noDevices
+            mount.isReadOnly = readOnly
+            mounts.append(mount)
+        }
+        add(hasOwnPID ? .filesystem(type: "proc", options: []) : .bind(path: "/proc", recursive: true), "/proc")
+        add(
+            .filesystem(type: "tmpfs", options: [("mode", "755"), ("size", "65536k")]), "/dev", noExecute: false,
+            noDevices: false)
+        var pts: [(String, String?)] = [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")]
+        if let terminalGroup { pts.append(("gid", "\(terminalGroup)")) }
+        add(.filesystem(type: "devpts", options: pts), "/dev/pts", noDevices: false)
+        add(.filesystem(type: "mqueue", options: []), "/dev/mqueue")
+        switch shm {
+        case .new(let bytes): add(.filesystem(type: "tmpfs", options: [("mode", "1777"), ("size", "\(bytes)")]), "/dev/shm")
+        case .path(let path): add(.bind(path: path, recursive: false), "/dev/shm")
+        }
+        for name in ["null", "zero", "full", "tty", "random", "urandom"] {
+            mounts.append(Mount(.device(name: name), at: "/dev/" + name))
+        }
+        add(
+            hasOwnNetwork ? .filesystem(type: "sysfs", options: []) : .bind(path: "/sys", recursive: true), "/sys",
+            readOnly: true)
+        return mounts
+    }
+}
+
+/// Parts of /proc and /sys that a container must not see or change: Podman's defaults.
+public enum DefaultPaths {
+    public static let masked = [
+        "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+        "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap",
+        "/sys/firmware", "/sys/fs/selinux",
+    ]
+    public static let readOnly = ["/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+}

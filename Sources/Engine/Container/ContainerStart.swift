@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import ContainerRuntime
+import LinuxSystem
+import Monitor
+import SystemPackage
+
+extension Engine {
+    /// Starts a created or ended container.
+    ///
+    ///     command                      monitor (fork)                    container
+    ///       | lock, sandbox, plan           |                               |
+    ///       |-- fork ---------------------->| setsid, join namespaces       |
+    ///       |                               |-- clone3 -------------------->| root, identity, exec
+    ///       |                               | record "running"              |
+    ///       |<- started / failed -----------|                               |
+    ///       | unlock; exits, or follows     | relays, waits, records        |
+    ///
+    /// - Returns: the exit code when `attach` is given, else nil.
+    public func start(_ container: Container, attach: AttachRequest?) throws(EngineError) -> Int32? {
+        let record = container.record
+        let socket = try startMonitored(record)
+        guard let attach else {
+            try awaitStart(socket)
+            return nil
+        }
+        return try follow(socket, record, attach)
+    }
+
+    /// Starts the container under its lock; the socket is the foreground connection to its monitor.
+    func startMonitored(_ record: ContainerRecord) throws(EngineError) -> OwnedFD {
+        let lock = try lock(record.id)
+        let state = try loadState(record.id)
+        if state.status == .running || state.status == .stopping || state.status == .paused {
+            throw EngineError("container \(record.id) is already running: container state improper", kind: .stateImproper)
+        }
+        let pod = try record.podID.map { (id) throws(EngineError) in try loadPodRecord(id) }
+        let home = try prepareNamespaces(record, pod)
+        try enterUserNamespace()
+        try prepareEtc(record, pod)
+        try copyUpVolumes(record)
+        let planner = ContainerPlanner(engine: self, record: record, pod: pod, joined: home.namespaces)
+        var spec = try planner.spec()
+        if spec.newNamespaces.contains(.user) {
+            do throws(Errno) { spec.idMap = try IDMap.identity() } catch { throw EngineError("read", "/proc/self/uid_map", error) }
+        }
+        let plan = LaunchPlan(spec, name: record.name, base: paths.root, emptyDirectory: paths.empty)
+        let ends: (first: Int32, second: Int32)
+        let listener: Int32
+        let pid: Int32
+        do throws(Errno) {
+            ends = try AttachSocket.pair().release()
+            listener = try UnixSocket.listen(path: paths.attachSocket(record.id)).release()
+            pid = try Process.fork()
+        } catch { throw EngineError("cannot start \(record.name): \(error.text)") }
+        if pid == 0 {
+            ContainerMonitor(
+                engine: self, record: record, pod: pod, home: home, lock: lock.descriptor, client: ends.second,
+                listener: listener, previous: state
+            ).run(plan)
+        }
+        let mine = OwnedFD(ends.first)
+        _ = OwnedFD(ends.second)
+        _ = OwnedFD(listener)
+        return mine
+    }
+
+    /// Waits until the monitor says that the program runs, or throws why it does not.
+    private func awaitStart(_ socket: borrowing OwnedFD) throws(EngineError) {
+        switch AttachClient.waitForStart(socket) {
+        case .started: return
+        case .failed(let code, let text): throw EngineError(text, exitCode: code)
+        case .connectionLost: throw Engine.monitorLost
+        }
+    }
+
+    static let monitorLost = EngineError(
+        "the container's monitor process was killed; 'samara rm' removes what is left of the container")
+
+    private func follow(
+        _ socket: consuming OwnedFD, _ record: ContainerRecord, _ attach: AttachRequest
+    ) throws(EngineError) -> Int32 {
+        let outcome: AttachOutcome
+        do throws(MonitorError) {
+            let options = SessionOptions(
+                forwardsInput: attach.forwardsInput, hasTerminal: record.hasTerminal,
+                proxiesSignals: attach.forwardsSignals, detachKeys: try DetachKeys(attach.detachKeys))
+            outcome = try AttachClient.run(socket, options)
+        } catch { throw EngineError(error.description) }
+        switch outcome {
+        case .exited(let code): return code
+        case .detached: return 0
+        case .failed(let code, let text): throw EngineError(text, exitCode: code)
+        case .interrupted(let signal): return 128 + signal
+        case .connectionLost: throw Engine.monitorLost
+        }
+    }
+
+    /// Follows a running container: `attach`, `start -a` of a running one.
+    public func attach(_ container: Container, _ request: AttachRequest) throws(EngineError) -> Int32 {
+        guard container.isRunning else {
+            throw EngineError(
+                "you can only attach to running containers: container state improper", kind: .stateImproper)
+        }
+        let path = paths.attachSocket(container.record.id)
+        let socket = try attempt("connect to", path) { () throws(Errno) in try UnixSocket.connect(path: path) }
+        return try follow(socket, container.record, request)
+    }
+
+    /// Which running namespaces the container joins, and who keeps them.
+    struct NamespaceHome: Sendable {
+        var keeper: ProcessIdentity?
+        var namespaces: NamespaceSet = []
+        /// The container's own sandbox ends with it.
+        var ownsSandbox = false
+    }
+
+    private func prepareNamespaces(_ record: ContainerRecord, _ pod: PodRecord?) throws(EngineError) -> NamespaceHome {
+        if let pod, pod.hasInfra {
+            let state = try startInfra(pod)
+            return NamespaceHome(keeper: state.keeper, namespaces: state.namespaces.union(.user))
+        }
+        switch record.network {
+        case .private:
+            let state = try ensureSandbox(
+                SandboxSpec(
+                    id: record.id, name: record.name, hostname: record.hostname ?? String(record.id.prefix(12)),
+                    namespaces: [.network, .uts, .ipc, .mount], network: .full(ports: record.ports), shmSize: record.shmSize))
+            return NamespaceHome(keeper: state.keeper, namespaces: [.user, .network, .uts], ownsSandbox: true)
+        case .container(let name):
+            let other = try container(name)
+            guard let process = other.state.process, other.isRunning else {
+                throw EngineError(
+                    "cannot join the network of container \(name): it is not running: container state improper",
+                    kind: .stateImproper)
+            }
+            return NamespaceHome(keeper: process, namespaces: [.user, .network, .uts])
+        case .none, .host, .pod:
+            return NamespaceHome()
+        }
+    }
+}
