@@ -81,6 +81,7 @@ let package = Package(
         program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem"], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
+        tests("PresentationTests", ["Presentation", "JSON"]),
         tests("ArgumentsTests", ["Arguments"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
 
