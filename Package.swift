@@ -57,6 +57,7 @@ let package = Package(
         library("JSON", []),
         library("OCISpec", ["JSON"]),
         library("Presentation", ["JSON"]),
+        library("Arguments", []),
 
         library(
             "ContainerRuntime",
@@ -73,13 +74,15 @@ let package = Package(
                 "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "PortForwarder", "OCISpec", "JSON",
                 "LinuxSystem", "CLinux", system,
             ]),
-        library("Commands", ["Engine", "ImageStore", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
+        library("Commands", ["Engine", "ImageStore", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
         program("samara", ["Commands"]),
         program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem"], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
+        tests("PresentationTests", ["Presentation", "JSON"]),
+        tests("ArgumentsTests", ["Arguments"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
 
         // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.

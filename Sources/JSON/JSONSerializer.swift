@@ -110,7 +110,7 @@ struct JSONSerializer {
     /// (Go's rule, taken from ECMAScript).
     static func text(of value: Double) -> String {
         guard value.isFinite else { return "null" }
-        let parts = DecimalParts(value)
+        let parts = ShortestDecimal(value)
         guard parts.digits != [UInt8(ascii: "0")] else { return parts.sign + "0" }
         let digits = String(decoding: parts.digits, as: UTF8.self)
         let point = parts.pointPosition
@@ -122,38 +122,5 @@ struct JSONSerializer {
         if point <= 0 { return parts.sign + "0." + String(repeating: "0", count: -point) + digits }
         if point >= digits.count { return parts.sign + digits + String(repeating: "0", count: point - digits.count) }
         return "\(parts.sign)\(digits.prefix(point)).\(digits.dropFirst(point))"
-    }
-}
-
-/// The shortest decimal digits of a finite double: the value is 0.`digits` times ten to the `pointPosition`.
-private struct DecimalParts {
-    let sign: String
-    let digits: [UInt8]
-    let pointPosition: Int
-
-    /// Swift's `description` is shortest round-trip; only its layout differs from the one wanted.
-    init(_ value: Double) {
-        sign = value.sign == .minus ? "-" : ""
-        var digits: [UInt8] = []
-        var point: Int?
-        var exponent = 0
-        let text = value.magnitude.description.utf8
-        for (offset, byte) in text.enumerated() {
-            if byte == UInt8(ascii: ".") {
-                point = digits.count
-            } else if byte == UInt8(ascii: "e") {
-                exponent = Int(Substring(text.dropFirst(offset + 1))) ?? 0
-                break
-            } else {
-                digits.append(byte)
-            }
-        }
-        var position = (point ?? digits.count) + exponent
-        let leadingZeros = digits.prefix { $0 == UInt8(ascii: "0") }.count
-        digits.removeFirst(leadingZeros)
-        position -= leadingZeros
-        while digits.last == UInt8(ascii: "0") { digits.removeLast() }
-        self.digits = digits.isEmpty ? [UInt8(ascii: "0")] : digits
-        pointPosition = position
     }
 }
