@@ -118,8 +118,9 @@ public struct SocketMint: ~Copyable {
     private mutating func makeDatagram(_ request: KeeperRequest) throws(Errno) -> OwnedFD {
         guard request.source.isIPv4 == request.target.isIPv4 else { throw .invalidArgument }
         let family = request.source.isIPv4 ? AF_INET : AF_INET6
+        // Without SO_REUSEADDR: two flows with the same addresses would steal each other's datagrams. The second gets
+        // another source port instead.
         let socket = try Socket.make(family: family, .udp)
-        try Socket.set(socket.raw, SOL_SOCKET, SO_REUSEADDR, 1)
         if isTransparent {
             try Socket.setTransparent(socket.raw, family: family, mark: PodRouting.mark)
             try addReturnPath(request)
