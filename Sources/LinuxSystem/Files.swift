@@ -59,6 +59,17 @@ public enum File {
             try retrying { samara_openat2(directory, path, &how, MemoryLayout<open_how>.size) })
     }
 
+    /// An anonymous file in memory: `memfd_create(2)`.
+    public static func memory(_ name: String) throws(Errno) -> OwnedFD {
+        OwnedFD(try checked(memfd_create(name, UInt32(MFD_CLOEXEC))))
+    }
+
+    /// The whole content, whatever the current offset: `lseek(2)`, then `readAll`.
+    public static func readFromStart(_ fd: borrowing OwnedFD) throws(Errno) -> [UInt8] {
+        _ = try checked(lseek(fd.raw, 0, SEEK_SET))
+        return try readAll(fd)
+    }
+
     /// Reads until the end: `read(2)`. Throws EFBIG beyond `limit` bytes, because every record has a bound.
     public static func readAll(_ fd: borrowing OwnedFD, limit: Int = 64 << 20) throws(Errno) -> [UInt8] {
         var bytes: [UInt8] = []
