@@ -40,7 +40,7 @@ extension ImageStore {
     /// Removes a tree so that it is never seen half removed: it leaves its place by rename first.
     private func discard(_ path: String) throws(ImageStoreError) {
         let doomed = temporaryDirectory + "/discarded"
-        do {
+        do throws(Errno) {
             try FileTree.remove(doomed)
             try File.rename(path, doomed)
             try FileTree.remove(doomed)
@@ -53,9 +53,9 @@ extension ImageStore {
     private func sweepTemporary() throws(ImageStoreError) {
         for name in try names(in: temporaryDirectory) {
             let path = temporaryDirectory + "/" + name
-            do {
+            do throws(Errno) {
                 if name.hasPrefix(Staging.prefix) {
-                    guard let directory = try Staging.lockIfFree(path) else { continue }
+                    guard let directory = try DirectoryEntry.openLockedIfFree(path) else { continue }
                     try FileTree.remove(path)
                     try directory.close()
                 } else {

@@ -71,14 +71,17 @@ public struct ImageStore: Sendable {
     package func whileLocked<Result>(
         _ body: () throws(ImageStoreError) -> Result
     ) throws(ImageStoreError) -> Result {
-        try prepare()
-        let lock: FileLock
-        do { lock = try FileLock.acquire(root + "/locks/images") } catch {
-            throw ImageStoreError("lock the image store", root + "/locks/images", error)
-        }
+        let lock = try acquireLock()
         // A noncopyable value may end at its last use; this is one.
         defer { _ = lock.descriptor }
         return try body()
+    }
+
+    private func acquireLock() throws(ImageStoreError) -> FileLock {
+        try prepare()
+        do { return try FileLock.acquire(root + "/locks/images") } catch {
+            throw ImageStoreError("lock the image store", root + "/locks/images", error)
+        }
     }
 
     /// The record of the image with this id; nil if there is none.

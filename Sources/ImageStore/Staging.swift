@@ -24,10 +24,10 @@ public struct Staging: ~Copyable {
         var generator = SystemRandomNumberGenerator()
         while true {
             let path = "\(store.temporaryDirectory)/\(Staging.prefix)\(String(generator.next() as UInt64, radix: 36))"
-            do {
+            do throws(Errno) {
                 try Directory.make(path, mode: 0o700)
                 // Between making and locking a sweep may take the directory: then the next name is tried.
-                guard let directory = try Staging.lockIfFree(path), File.exists(path) else { continue }
+                guard let directory = try DirectoryEntry.openLockedIfFree(path), File.exists(path) else { continue }
                 for name in ["blobs", "layers", "claims"] { try Directory.make(path + "/" + name, mode: 0o700) }
                 self.store = store
                 self.path = path
@@ -43,12 +43,6 @@ public struct Staging: ~Copyable {
 
     // Whatever stays behind on an error here is swept by the next command that changes the store.
     deinit { try? FileTree.remove(path) }
-
-    /// The directory, locked; nil while another process works in it.
-    static func lockIfFree(_ path: String) throws(Errno) -> OwnedFD? {
-        let fd = try File.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        return try DirectoryEntry.lockIfFree(fd) ? fd : nil
-    }
 
     package func blobPath(_ digest: Digest) -> String { path + "/blobs/" + digest.hex }
     package func layerDirectory(_ chainID: Digest) -> String { path + "/layers/" + chainID.hex }
@@ -68,7 +62,7 @@ public struct Staging: ~Copyable {
         if !File.exists(wanted) { return false }
         return try store.whileLocked { () throws(ImageStoreError) in
             if !File.exists(wanted) { return false }
-            do { try File.write(path + "/claims/" + name, []) } catch {
+            do throws(Errno) { try File.write(path + "/claims/" + name, []) } catch {
                 throw ImageStoreError("claim content in", path, error)
             }
             return true

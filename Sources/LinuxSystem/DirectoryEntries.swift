@@ -121,7 +121,7 @@ public enum DirectoryEntry {
     /// Overlay's whiteout, a character device 0:0, which the kernel lets anybody make since 5.8: `mknodat(2)`.
     public static func makeWhiteout(_ name: PathBytes, in directory: borrowing OwnedFD) throws(Errno) {
         let raw = directory.raw
-        _ = try name.call { (text) throws(Errno) -> Int32 in try checked(mknodat(raw, text, S_IFCHR, 0)) }
+        _ = try name.call { (text) throws(Errno) -> Int32 in try checked(mknodat(raw, text, mode_t(S_IFCHR), 0)) }
     }
 
     /// `fstatat(2)` AT_SYMLINK_NOFOLLOW; nil if there is no such name.
@@ -185,21 +185,22 @@ public enum DirectoryEntry {
 
     /// `lsetxattr(2)` on a name in an open directory, reached through `/proc/self/fd`.
     public static func setExtendedAttribute(
-        _ name: PathBytes, _ attribute: PathBytes, _ value: UnsafeRawBufferPointer, in directory: borrowing OwnedFD
+        _ name: PathBytes, _ attribute: PathBytes, _ value: [UInt8], in directory: borrowing OwnedFD
     ) throws(Errno) {
         let path = PathBytes(Array("/proc/self/fd/\(directory.raw)/".utf8) + name.bytes)
         _ = try path.call { (path) throws(Errno) -> Int32 in
             try attribute.call { (attribute) throws(Errno) -> Int32 in
-                try checked(lsetxattr(path, attribute, value.baseAddress, value.count, 0))
+                try checked(lsetxattr(path, attribute, value, value.count, 0))
             }
         }
     }
 
-    /// Takes `flock(2)` LOCK_EX on an open directory; false if another holds it.
-    public static func lockIfFree(_ directory: borrowing OwnedFD) throws(Errno) -> Bool {
-        if flock(directory.raw, LOCK_EX | LOCK_NB) == 0 { return true }
+    /// Opens the directory at `path` and takes `flock(2)` LOCK_EX on it; nil if another process has that.
+    public static func openLockedIfFree(_ path: String) throws(Errno) -> OwnedFD? {
+        let fd = try File.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        if flock(fd.raw, LOCK_EX | LOCK_NB) == 0 { return fd }
         let error = lastErrno()
-        if error == .wouldBlock { return false }
+        if error == .wouldBlock { return nil }
         throw error
     }
 
@@ -229,11 +230,11 @@ public enum OpenFile {
 
     /// `fsetxattr(2)`.
     public static func setExtendedAttribute(
-        _ fd: borrowing OwnedFD, _ attribute: PathBytes, _ value: UnsafeRawBufferPointer
+        _ fd: borrowing OwnedFD, _ attribute: PathBytes, _ value: [UInt8]
     ) throws(Errno) {
         let raw = fd.raw
         _ = try attribute.call { (attribute) throws(Errno) -> Int32 in
-            try checked(fsetxattr(raw, attribute, value.baseAddress, value.count, 0))
+            try checked(fsetxattr(raw, attribute, value, value.count, 0))
         }
     }
 

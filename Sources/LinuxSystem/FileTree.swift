@@ -11,24 +11,32 @@ public enum FileTree {
     ///
     /// Names are taken as bytes, and depth is bounded only by the file system: a directory below the 64th level is
     /// first renamed to the top of the tree.
-    public static func remove(_ path: String, at directory: Int32 = AT_FDCWD) throws(Errno) {
-        if unlinkat(directory, path, 0) == 0 { return }
-        let error = lastErrno()
-        if error == .noSuchFileOrDirectory { return }
-        // unlink(2) of a directory is EISDIR on Linux, EPERM in POSIX and on some file systems.
-        if error != .isDirectory && error != .notPermitted { throw error }
+    public static func remove(_ path: String) throws(Errno) { try remove(PathBytes(path), at: AT_FDCWD) }
+
+    /// As `remove(_:)`, for a name in an open directory.
+    public static func remove(_ name: PathBytes, in directory: borrowing OwnedFD) throws(Errno) {
+        try remove(name, at: directory.raw)
+    }
+
+    private static func remove(_ path: PathBytes, at directory: Int32) throws(Errno) {
         do {
-            let top = try openDirectory(PathBytes(path), at: directory)
+            try unlink(path, 0, at: directory)
+            return
+        } catch .noSuchFileOrDirectory { return } catch .isDirectory {} catch .notPermitted {}
+        // unlink(2) of a directory is EISDIR on Linux, EPERM in POSIX and on some file systems.
+        do {
+            let top = try openDirectory(path, at: directory)
             var pieces = 0
             repeat {
                 pieces = 0
                 try removeContents(top, top: top, depth: 0, pieces: &pieces)
             } while pieces > 0
         } catch .noSuchFileOrDirectory { return }
-        if unlinkat(directory, path, AT_REMOVEDIR) != 0 {
-            let error = lastErrno()
-            if error != .noSuchFileOrDirectory { throw error }
-        }
+        do { try unlink(path, AT_REMOVEDIR, at: directory) } catch .noSuchFileOrDirectory {}
+    }
+
+    private static func unlink(_ path: PathBytes, _ flags: Int32, at directory: Int32) throws(Errno) {
+        _ = try path.call { (text) throws(Errno) -> Int32 in try checked(unlinkat(directory, text, flags)) }
     }
 
     private static func removeContents(
@@ -63,15 +71,17 @@ public enum FileTree {
 
     /// Opens a directory, made accessible first: images contain ones that their owner cannot enter.
     private static func openDirectory(_ name: PathBytes, at directory: Int32) throws(Errno) -> OwnedFD {
-        try name.call { (text) throws(Errno) -> OwnedFD in
-            let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-            var status = stat()
-            _ = try checked(fstatat(directory, text, &status, AT_SYMLINK_NOFOLLOW))
-            if status.st_mode & S_IFMT == S_IFDIR, status.st_mode & 0o700 != 0o700 {
-                _ = try checked(fchmodat(directory, text, 0o700, 0))
-            }
-            return OwnedFD(try retrying { samara_openat(directory, text, flags, 0) })
-        }
+        OwnedFD(
+            try name.call { (text) throws(Errno) -> Int32 in
+                var status = stat()
+                _ = try checked(fstatat(directory, text, &status, AT_SYMLINK_NOFOLLOW))
+                if FileStatus(status).isDirectory, status.st_mode & 0o700 != 0o700 {
+                    _ = try checked(fchmodat(directory, text, 0o700, 0))
+                }
+                return try retrying {
+                    samara_openat(directory, text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
+                }
+            })
     }
 
     /// The names in an open directory, without "." and "..".
