@@ -75,7 +75,7 @@ let package = Package(
 
         program("samara", ["Commands"]),
         program("samara-net", ["PortForwarder", "EventLoop", "LinuxSystem"]),
-        program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem"], isStatic: false),
+        program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem", "CLinux", system], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),

@@ -105,10 +105,14 @@ public struct ImageLayer: Equatable, Sendable {
     public var blobSize: Int64
     /// Bytes of the uncompressed tar.
     public var tarSize: Int64
+    /// The layer's root is opaque: nothing below it is seen. Overlay has no mark for that on a layer's root.
+    public var hidesLower: Bool
 
     public init(
-        chainID: Digest, diffID: Digest, blob: Digest, mediaType: String, blobSize: Int64, tarSize: Int64
+        chainID: Digest, diffID: Digest, blob: Digest, mediaType: String, blobSize: Int64, tarSize: Int64,
+        hidesLower: Bool = false
     ) {
+        self.hidesLower = hidesLower
         self.chainID = chainID
         self.diffID = diffID
         self.blob = blob
@@ -128,13 +132,16 @@ public struct ImageLayer: Equatable, Sendable {
         }
         self.blobSize = blobSize
         self.tarSize = tarSize
+        hidesLower = try fields.bool("hidesLower") ?? false
     }
 
     public var json: JSON {
-        .object([
+        var object: JSONObject = [
             "chainID": .string(chainID.description), "diffID": .string(diffID.description),
             "blob": .string(blob.description), "mediaType": .string(mediaType), "blobSize": .int(blobSize),
             "tarSize": .int(tarSize),
-        ])
+        ]
+        if hidesLower { object["hidesLower"] = true }
+        return .object(object)
     }
 }

@@ -53,7 +53,8 @@ public struct ImageStore: Sendable {
 
     /// The unpacked layers of `image`, highest first: overlay's `lowerdir` order.
     public func layerPaths(of image: ImageRecord) -> [String] {
-        image.layers.reversed().map { layerPath($0.chainID) }
+        let lowest = image.layers.lastIndex(where: \.hidesLower) ?? 0
+        return image.layers[lowest...].reversed().map { layerPath($0.chainID) }
     }
 
     /// Makes the directories. Only the owner may enter: layers contain set-user-ID files.
