@@ -78,7 +78,7 @@ let package = Package(
 
         program("samara", ["Commands"]),
         program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
-        program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem"], isStatic: false),
+        program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem", "CLinux", system], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),

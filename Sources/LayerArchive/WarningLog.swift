@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Warnings of one command, each said once however often its cause occurs.
+package final class WarningLog {
+    private var said: Set<String> = []
+    private let emit: (String) -> Void
+
+    /// - Parameter emit: gets each different text once, when it first occurs.
+    package init(emit: @escaping (String) -> Void) { self.emit = emit }
+
+    package func warn(_ text: String) {
+        if said.insert(text).inserted { emit(text) }
+    }
+}

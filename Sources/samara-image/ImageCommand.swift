@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import ImageStore
+import LayerArchive
+import LinuxSystem
+import SystemPackage
+
+/// A command line that cannot be carried out, or a command that failed.
+struct CommandFailure: Error, CustomStringConvertible {
+    var description: String
+    /// 125 as for every engine error, podman-run(1).
+    var status: Int32 = 125
+
+    init(_ description: String) { self.description = description }
+}
+
+/// `samara-image --root DIR COMMAND …`.
+///
+///     load [-i FILE|-] [-q]                        prints "Loaded image: NAME" for each
+///     save [-o FILE] [--format FORMAT] IMAGE…      FORMAT: docker-archive, oci-archive
+///     gc                                           removes what no image needs
+enum ImageCommand {
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        var rest = arguments[...]
+        guard rest.first == "--root", let root = rest.dropFirst().first, root.hasPrefix("/") else {
+            throw CommandFailure("usage: samara-image --root DIR {load|save|gc} …; DIR is an absolute path")
+        }
+        rest = rest.dropFirst(2)
+        let store = ImageStore(root: root)
+        switch rest.popFirst() {
+        case "load"?: try load(store, rest)
+        case "save"?: try save(store, rest)
+        case "gc"?:
+            if let extra = rest.first { throw CommandFailure("gc takes no argument, not \"\(extra)\"") }
+            do { try store.garbageCollect() } catch { throw CommandFailure(error.description) }
+        case let other?: throw CommandFailure("unknown command \"\(other)\" (load, save, gc)")
+        case nil: throw CommandFailure("a command is missing (load, save, gc)")
+        }
+    }
+
+    // MARK: load
+
+    private static func load(_ store: ImageStore, _ arguments: ArraySlice<String>) throws(CommandFailure) {
+        var rest = arguments
+        var input = "-"
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "-i", "--input":
+                guard let value = rest.popFirst() else { throw CommandFailure("flag needs an argument: \(argument)") }
+                input = value
+            case "-q", "--quiet":
+                // Only the names are printed anyway.
+                continue
+            default: throw CommandFailure("unknown argument of load: \"\(argument)\"")
+            }
+        }
+        if input == "-", isatty(0) == 1 {
+            throw CommandFailure("cannot read from terminal, use command-line redirection or the --input flag")
+        }
+        let warnings = WarningLog { Output.error("Warning: \($0)") }
+        let ownership = try self.ownership(warnings)
+        let loader = ImageLoader(store: store, options: LayerOptions(ownership: ownership, warnings: warnings))
+        let images: [ImageLoader.LoadedImage]
+        do {
+            images = input == "-" ? try loader.load(OwnedFD(0), name: "standard input") : try loader.load(path: input)
+        } catch { throw CommandFailure(error.description) }
+        for image in images {
+            for name in image.names.isEmpty ? [image.id.description] : image.names { Output.line("Loaded image: \(name)") }
+        }
+    }
+
+    /// With one id mapped there is nobody else to own a file; with more, what is not mapped is an error later.
+    private static func ownership(_ warnings: WarningLog) throws(CommandFailure) -> Ownership {
+        for map in ["/proc/self/uid_map", "/proc/self/gid_map"] {
+            let bytes: [UInt8]
+            do { bytes = try File.read(map, limit: 65536) } catch {
+                throw CommandFailure("read \(map): \(error.text)")
+            }
+            let ids = bytes.split(separator: UInt8(ascii: "\n")).reduce(into: 0) { total, line in
+                let fields = line.split(separator: UInt8(ascii: " "))
+                total += fields.count == 3 ? Int(String(decoding: fields[2], as: UTF8.self)) ?? 0 : 0
+            }
+            if ids <= 1 {
+                warnings.warn("only one user or group id is mapped, so all files of the image belong to it; give the user a range in /etc/subuid and /etc/subgid")
+                return .unpacking
+            }
+        }
+        return .asArchived
+    }
+
+    // MARK: save
+
+    private static func save(_ store: ImageStore, _ arguments: ArraySlice<String>) throws(CommandFailure) {
+        var rest = arguments
+        var output: String?
+        var format = ImageSaver.Format.docker
+        var names: [String] = []
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "-o", "--output":
+                guard let value = rest.popFirst() else { throw CommandFailure("flag needs an argument: \(argument)") }
+                output = value
+            case "--format":
+                guard let value = rest.popFirst() else { throw CommandFailure("flag needs an argument: \(argument)") }
+                guard let known = ImageSaver.Format(rawValue: value) else {
+                    let all = ImageSaver.Format.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw CommandFailure("unknown format \"\(value)\" (\(all))")
+                }
+                format = known
+            case "-q", "--quiet", "-m", "--multi-image-archive":
+                // Nothing is printed, and every archive may hold several images.
+                continue
+            case "--":
+                names += rest
+                rest = []
+            case _ where argument.hasPrefix("-"): throw CommandFailure("unknown argument of save: \"\(argument)\"")
+            default: names.append(argument)
+            }
+        }
+        if names.isEmpty { throw CommandFailure("save needs at least one image") }
+        if output == nil, isatty(1) == 1 {
+            throw CommandFailure("refusing to save to terminal. Use -o flag or redirect")
+        }
+        do {
+            let saver = try ImageSaver(store: store)
+            if let output {
+                let file = try OutputFile.open(output)
+                try file.write { (fd) throws(LayerArchiveError) in
+                    try saver.save(names, format: format, to: fd, output: output)
+                }
+            } else {
+                try saver.save(names, format: format, to: OwnedFD(1), output: "standard output")
+            }
+        } catch { throw CommandFailure(error.description) }
+    }
+}
