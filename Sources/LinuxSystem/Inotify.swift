@@ -3,7 +3,7 @@ import CLinux
 import SystemPackage
 
 /// Wakes up when something in a directory changes: `inotify(7)`.
-public struct DirectoryWatch: ~Copyable {
+public final class DirectoryWatch {
     private let fd: OwnedFD
 
     /// EMFILE and ENOSPC: the user's limits of instances and watches.

@@ -54,7 +54,9 @@ struct LogPrinter {
     var outputDescriptor: Int32 { output.descriptor }
 
     /// Whether nobody can read the output any more.
-    func hasLostReader() -> Bool { PollSet.events(of: output.descriptor, []).contains(.failed) }
+    func hasLostReader() -> Bool {
+        !PollSet.events(of: output.descriptor, []).isDisjoint(with: [.failed, .hangUp, .invalid])
+    }
 
     mutating func flush() throws(MonitorError) {
         try LogPrinter.flush(&output, &isBroken)

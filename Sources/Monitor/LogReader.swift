@@ -94,26 +94,28 @@ public struct LogReader: ~Copyable {
     private mutating func run() throws(MonitorError) {
         let watch = query.follow ? makeWatch() : nil
         var polls = PollSet()
+        var wakeDescriptors = sources.compactMap(\.wakeDescriptor)
         while true {
             let isRunning = query.follow && sources.contains { $0.isRunning() }
             try printAvailable()
             try printer.flush()
             if !isRunning || printer.isBroken || isPastUntil() { return }
             polls.removeAll()
-            for source in sources { if let descriptor = source.wakeDescriptor { polls.add(descriptor, .readable) } }
+            // First in the set, so that places in both are the same.
+            let wakes = wakeDescriptors.map { polls.add($0, .readable) }
             // Watched only to leave when it has no reader any more.
             polls.add(printer.outputDescriptor, [])
             var timeout: Int64? = LogReader.pollInterval
-            switch watch {
-            case .some(let watch):
+            if let watch {
                 polls.add(watch.descriptor, .readable)
-                if query.until == nil, !sources.contains(where: { $0.wakeDescriptor == nil }) { timeout = nil }
-            case .none: break
+                if query.until == nil, wakeDescriptors.count == sources.count { timeout = nil }
             }
             do throws(Errno) { try polls.wait(timeoutMilliseconds: timeout) } catch {
                 throw MonitorError("wait for the log", "", error)
             }
-            if case .some(let watch) = watch { watch.clear() }
+            watch?.clear()
+            // Each says once that the answer may have changed; if it has not yet, it is asked from time to time.
+            for index in wakes.reversed() where polls.events(index) != [] { wakeDescriptors.remove(at: index) }
             if printer.hasLostReader() { return }
         }
     }
