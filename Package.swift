@@ -67,7 +67,7 @@ let package = Package(
         library("PortForwarder", ["NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         library("ImageStore", ["LinuxSystem", "OCISpec", "JSON", system]),
         library("LayerArchive", ["ImageStore", "LinuxSystem", "CLinux", "CArchive", "OCISpec", "JSON", system]),
-        library("Monitor", ["EventLoop", "LinuxSystem", "CLinux", "JSON", system]),
+        library("Monitor", ["LinuxSystem", "CLinux", "JSON", system]),
         library(
             "Engine",
             [
