@@ -49,7 +49,6 @@ struct CommandLineTests {
         ("pod rm nosuch", 1), ("rm nosuch", 1), ("volume rm nosuch", 1), ("pod rm -f nosuch", 0),
         ("rm -f nosuch", 0), ("pod exists nosuch", 1), ("pod inspect nosuch", 125), ("inspect nosuch", 125),
         ("stop nosuch", 125), ("logs nosuch", 125), ("exec nosuch true", 125),
-        ("run --pod nosuch busybox true", 125),
     ]
 
     @Test(arguments: missing)

@@ -60,6 +60,17 @@ extension Integration {
             #expect(try samara.succeed("ps", "-a", "--noheading").isEmpty)
         }
 
+        @Test func refusedBeforeAnythingStarts() throws {
+            let pod = try samara.run("run", "--pod", "nosuch", "busybox", "true")
+            #expect(pod.status == 125)
+            #expect(pod.stderr.contains("no pod with name or ID nosuch found: no such pod"), "\(pod)")
+            try samara.succeed("create", "--name", "taken", "busybox", "true")
+            let name = try samara.run("create", "--name", "taken", "busybox", "true")
+            #expect(name.status == 125)
+            #expect(name.stderr.contains("the container name \"taken\" is already in use by"), "\(name)")
+            #expect(try samara.run("ps", "-aq").lines.count == 1)
+        }
+
         @Test func execRunsInTheContainer() throws {
             try samara.succeed("run", "-d", "--name", "box", "busybox", "sleep", "100")
             #expect(

@@ -133,6 +133,8 @@ private enum Leftovers {
         for samara in installations where FileManager.default.fileExists(atPath: samara.home) {
             do { try samara.destroy() } catch {
                 FileHandle.standardError.write(Data("could not remove \(samara.home): \(error)\n".utf8))
+                // What belongs to subordinate IDs stays; the message above says where.
+                try? FileManager.default.removeItem(atPath: samara.home)
             }
         }
     }
