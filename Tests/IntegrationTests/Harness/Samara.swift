@@ -94,7 +94,8 @@ extension Samara {
         guard getuid() != 0 else {
             throw HarnessError("the integration tests run as an unprivileged user; hack/test does that")
         }
-        var template = Array("/tmp/smr.XXXXXX".utf8CString)
+        let prefix = environment["SAMARA_TEST_HOMES"] ?? "/tmp/smr"
+        var template = Array("\(prefix).XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw HarnessError("mkdtemp: errno \(errno)") }
         let home = template.withUnsafeBufferPointer { String(cString: $0.baseAddress.unsafelyUnwrapped) }
         let samara = Samara(executables: executables, images: images, home: home)
