@@ -14,7 +14,7 @@ struct HostSnapshot: Equatable {
     var files: Set<String> = []
 
     /// Folders of the data folder that hold images: they may grow and are no leak.
-    static let imageFolders: Set<String> = ["blobs", "layers", "images", "cache"]
+    static let imageFolders: Set<String> = ["blobs", "layers", "images", "tags", "cache"]
 
     init(of samara: Samara) {
         processes = Self.currentProcesses()

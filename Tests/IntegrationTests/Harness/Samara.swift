@@ -112,9 +112,22 @@ extension Samara {
     /// Removes everything, the holder process and the folders.
     func destroy() throws {
         try removeEverything()
-        let result = try run("system", "reset", "--force", timeout: .seconds(60))
+        // Layers have files of subordinate IDs, which only a command inside the user namespace can remove.
+        let result = try run("rmi", "--all", "--force", timeout: .seconds(60))
         guard result.status == 0 else { throw HarnessError("\(result)") }
+        endHolder()
         try FileManager.default.removeItem(atPath: home)
+    }
+
+    /// The process that keeps the user namespace lives until logout. `run/holder` has its pid and start time.
+    fileprivate func endHolder() {
+        let record = FileManager.default.contents(atPath: runroot + "/holder").map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        guard let pid = record?.split(separator: " ").first.flatMap({ pid_t($0) }),
+            FileManager.default.contents(atPath: "/proc/\(pid)/cmdline")?.starts(with: Data("samara".utf8)) == true
+        else { return }
+        kill(pid, SIGKILL)
     }
 }
 
@@ -135,6 +148,7 @@ private enum Leftovers {
             do { try samara.destroy() } catch {
                 FileHandle.standardError.write(Data("could not remove \(samara.home): \(error)\n".utf8))
                 // What belongs to subordinate IDs stays; the message above says where.
+                samara.endHolder()
                 try? FileManager.default.removeItem(atPath: samara.home)
             }
         }
