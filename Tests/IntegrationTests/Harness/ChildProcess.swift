@@ -43,9 +43,15 @@ struct ChildProcess {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
+        // This process ignores SIGPIPE (see runCommand); the child must not.
+        var pipeSignal = sigset_t()
+        sigemptyset(&pipeSignal)
+        sigaddset(&pipeSignal, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &pipeSignal)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
         if let terminal {
             // A session leader that opens a terminal without O_NOCTTY gets it as its controlling terminal.
-            posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
+            posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF))
             posix_spawn_file_actions_addopen(&actions, 0, terminal, O_RDWR, 0)
             posix_spawn_file_actions_adddup2(&actions, 0, 1)
             posix_spawn_file_actions_adddup2(&actions, 0, 2)
@@ -110,6 +116,8 @@ func runCommand(
     _ command: [String], environment: [String: String], stdin: [UInt8]? = nil,
     timeout: Duration = .seconds(20)
 ) throws -> CommandResult {
+    // A command may end without reading its input.
+    signal(SIGPIPE, SIG_IGN)
     let shown = command.joined(separator: " ")
     let output = try Pipe()
     let errors = try Pipe()

@@ -61,15 +61,16 @@ struct HostSnapshot: Equatable {
         var found: Set<String> = []
         for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = pid_t(name), pid != getpid() else { continue }
-            var status = stat()
-            guard stat("/proc/\(name)", &status) == 0,
-                // /proc/PID belongs to root when the process is not dumpable: its real ID is in its status.
-                let user = contents(of: "/proc/\(name)/status").split(separator: "\n")
-                    .first(where: { $0.hasPrefix("Uid:") })?.split(separator: "\t").dropFirst().first.flatMap({
-                        Int($0)
-                    }),
-                userIDs.contains(where: { $0.contains(user) })
-            else { continue }
+            // The owner of /proc/PID is root when the process is not dumpable; its status has the real user ID.
+            let status = contents(of: "/proc/\(name)/status").split(separator: "\n")
+            func field(_ key: String) -> Substring? {
+                status.first { $0.hasPrefix(key + ":\t") }?.dropFirst(key.utf8.count + 2).split(separator: "\t").first
+            }
+            guard let user = field("Uid").flatMap({ Int($0) }), userIDs.contains(where: { $0.contains(user) }) else {
+                continue
+            }
+            // An orphan that has ended is init's to reap, and the init of some sandboxes never does.
+            if field("State")?.hasPrefix("Z") == true, field("PPid") == "1" { continue }
             let title = contents(of: "/proc/\(name)/cmdline").replacingOccurrences(of: "\0", with: " ")
             found.insert("\(pid) \(title.isEmpty ? contents(of: "/proc/\(name)/comm") : title)")
         }

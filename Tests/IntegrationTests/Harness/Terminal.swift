@@ -9,6 +9,7 @@ final class Terminal {
     private let master: Int32
     private let child: ChildProcess
     private let command: String
+    private var hasEnded = false
     /// Everything the terminal has shown.
     private(set) var screen = ""
     /// What it has shown since the last `type` or `resize`.
@@ -30,6 +31,7 @@ final class Terminal {
 
     deinit {
         close(master)
+        if !hasEnded { child.killAndReap() }
     }
 
     private static func setSize(_ descriptor: Int32, _ rows: UInt16, _ columns: UInt16) {
@@ -76,11 +78,13 @@ final class Terminal {
         while true {
             if open { open = readSome(until: min(deadline, .now + .milliseconds(5))) } else { usleep(1_000) }
             if let status = child.ended() {
+                hasEnded = true
                 while open, readSome(until: .now) {}
                 return status
             }
             guard ContinuousClock.now < deadline else {
                 child.killAndReap()
+                hasEnded = true
                 throw HarnessError("`\(command)` did not end within \(timeout); it had shown: \(screen)")
             }
         }
