@@ -90,6 +90,7 @@ let package = Package(
             name: "PodNetworkProbe",
             dependencies: ["PodNetwork", "PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
+        tests("IntegrationTests", []),
     ],
     swiftLanguageModes: [.v6]
 )
