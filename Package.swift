@@ -71,7 +71,7 @@ let package = Package(
         library(
             "Engine",
             [
-                "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "PortForwarder", "OCISpec", "JSON",
+                "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "OCISpec", "JSON",
                 "LinuxSystem", "CLinux", system,
             ]),
         library("Commands", ["Engine", "ImageStore", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),

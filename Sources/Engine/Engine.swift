@@ -41,7 +41,7 @@ public struct Engine: Sendable {
 
     func lock(_ id: String) throws(EngineError) -> FileLock {
         let path = paths.lock(id)
-        return try attempt("lock", path) { () throws(Errno) in try FileLock.acquire(path) }
+        do { return try FileLock.acquire(path) } catch { throw EngineError("lock", path, error) }
     }
 
     func writeRecord(_ path: String, _ json: JSON) throws(EngineError) {

@@ -15,12 +15,7 @@ public enum WallClock {
     public static func utcOffset(at seconds: Int64) -> Int32 { Int32(samara_utc_offset(time_t(seconds))) }
 }
 
-/// Time that only goes forward: `clock_gettime(2)` CLOCK_MONOTONIC.
-public enum MonotonicClock {
-    /// Milliseconds since an arbitrary start.
-    public static func milliseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-    }
+extension MonotonicClock {
+    /// The same as a signed number, for differences that may be negative.
+    public static var signedMilliseconds: Int64 { Int64(milliseconds) }
 }

@@ -29,6 +29,6 @@ public struct FileLock: ~Copyable {
         return FileLock(holding: fd)
     }
 
-    /// The descriptor, for a child process that must give up its share of the lock.
-    public var descriptor: Int32 { fd.raw }
+    /// A descriptor that shares the lock, for a child process to hold: the lock ends when both are closed.
+    public func share() throws(Errno) -> Int32 { try fd.duplicate().release() }
 }

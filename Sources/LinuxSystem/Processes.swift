@@ -107,7 +107,7 @@ public enum Process {
     /// Sleeps at least this long: `nanosleep(2)`.
     public static func sleep(milliseconds: Int64) {
         var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
-        while nanosleep(&rest, &rest) != 0, samara_errno() == EINTR {}
+        withUnsafeMutablePointer(to: &rest) { while nanosleep($0, $0) != 0, samara_errno() == EINTR {} }
     }
 
     /// Reaps `pid` if it is an ended child of this process; otherwise does nothing.

@@ -88,7 +88,7 @@ final class Source {
         case .wouldBlock: return result
         case .failed(.ioError) where isTerminal && !processEnded:
             // EIO from a master: no slave is open now. A process may open the container's console again.
-            quietUntil = MonotonicClock.milliseconds() + Source.hangUpInterval
+            quietUntil = MonotonicClock.signedMilliseconds + Source.hangUpInterval
             return .wouldBlock
         case .endOfFile, .failed:
             ended = true

@@ -94,7 +94,10 @@ extension Engine {
         }
         try enterUserNamespace()
         let lock = try lock(record.id)
-        guard File.exists(paths.container(record.id)) else { return removeLock(record.id, lock) }
+        guard File.exists(paths.container(record.id)) else {
+            removeLock(record.id, lock)
+            return
+        }
         let state = try loadState(record.id)
         if state.status == .running, !force {
             throw EngineError("container \(record.id) was started meanwhile: container state improper", exitCode: 2, kind: .inUse)

@@ -88,7 +88,9 @@ struct Keeper {
                 // Without samara-net the containers go on over their loopback; the next start of the pod replaces it.
                 if outcome == nil || outcome == .peerClosed { net = nil }
             }
-            if polls.events(listenerIndex) != [], let accepted = try? UnixSocket.accept(listener) { net = accepted }
+            if polls.events(listenerIndex) != [], let accepted = try? UnixSocket.accept(listener) {
+                net = consume accepted
+            }
         }
     }
 }
