@@ -91,6 +91,12 @@ let package = Package(
             dependencies: ["PodNetwork", "PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
         tests("IntegrationTests", []),
+
+        // Run by MonitorTests: sessions need a process of their own, with its own signals, terminal and limits.
+        .executableTarget(
+            name: "MonitorProbe", dependencies: ["Monitor", "LinuxSystem", "CLinux", system],
+            path: "Tests/MonitorProbe", swiftSettings: settings),
+        tests("MonitorTests", ["Monitor", "MonitorProbe", "LinuxSystem", "CLinux", system]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -73,8 +73,7 @@ public struct ImageStore: Sendable {
         _ body: () throws(ImageStoreError) -> Result
     ) throws(ImageStoreError) -> Result {
         let lock = try acquireLock()
-        // A noncopyable value may end at its last use; this is one.
-        defer { _ = lock.descriptor }
+        defer { extendLifetime(lock) }
         return try body()
     }
 

@@ -77,7 +77,7 @@ final class Source {
     }
 
     /// Reads once. The result is only ever `bytes`, `wouldBlock` or `endOfFile`.
-    func read(into buffer: UnsafeMutableRawBufferPointer, processEnded: Bool) -> IOResult {
+    func read(into buffer: UnsafeMutableRawBufferPointer, processEnded: Bool) -> TransferOutcome {
         let result = NonBlockingIO.read(channel.raw, into: buffer)
         switch result {
         case .bytes(let count):

@@ -211,12 +211,12 @@ public final class Relay {
     private func acceptClients() {
         guard let listener else { return }
         do throws(Errno) {
-            while let socket = try NonBlockingIO.accept(listener.raw) {
-                let client = RelayClient(socket, isForeground: false)
+            while true {
+                let client = RelayClient(try UnixSocket.accept(listener.raw), isForeground: false)
                 clients.append(client)
                 greet(client)
             }
-        } catch {
+        } catch .wouldBlock {} catch .connectionAbort {} catch {
             // EMFILE and the like: the client stays in the queue and keeps the listener readable, so look away a while.
             acceptAfter = MonotonicClock.signedMilliseconds + 1000
         }
