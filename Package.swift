@@ -78,6 +78,10 @@ let package = Package(
         program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem", "CLinux", system], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
+        tests("ImageStoreTests", ["ImageStore", "LinuxSystem", "OCISpec", "JSON"]),
+        tests(
+            "LayerArchiveTests",
+            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
     ],
     swiftLanguageModes: [.v6]
