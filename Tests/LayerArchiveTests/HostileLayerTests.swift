@@ -180,7 +180,7 @@ import Testing
         let target = String(repeating: "t", count: 4096)
         let text = try fixture.refusal {
             $0.extended([("linkpath", Array(target.utf8))])
-            $0.add("x", type: "2")
+            $0.link("x", to: "t")
         }
         #expect(text.contains("target of more than 4095 bytes"), "\(text)")
     }
