@@ -83,6 +83,10 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),
         tests("ArgumentsTests", ["Arguments"]),
+        tests("ImageStoreTests", ["ImageStore", "LinuxSystem", "OCISpec", "JSON"]),
+        tests(
+            "LayerArchiveTests",
+            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
 
         // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.

@@ -113,6 +113,9 @@ package struct ImageSaver: ~Copyable {
 
     private func writeOCI(_ images: [NamedImage], _ writer: ArchiveWriter) throws(LayerArchiveError) {
         try writer.add("oci-layout", JSON.object(["imageLayoutVersion": "1.0.0"]).serialized())
+        // An unprivileged skopeo fails on directories that it must make itself.
+        try writer.addDirectory("blobs/")
+        try writer.addDirectory("blobs/sha256/")
         var written: Set<Digest> = []
         var manifests: [Descriptor] = []
         for image in images {

@@ -58,19 +58,23 @@ struct LayerTree: ~Copyable {
             return
         } catch {
             if error != .noSuchFileOrDirectory && error != .notDirectory {
-                throw LayerArchiveError("open the directory of the layer's entry", path.shown, error)
+                throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
             }
         }
+        do { parent = try root.duplicate() } catch {
+            throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
+        }
+        parentPath = []
         for depth in 1..<path.components.count {
             let prefix = EntryPath.join(path.components[..<depth])
             do { parent = try open(prefix) } catch {
                 if error != .noSuchFileOrDirectory && error != .notDirectory {
-                    throw LayerArchiveError("open the directory of the layer's entry", path.shown, error)
+                    throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
                 }
                 try makeMissing(path.components[depth - 1], prefix: prefix, for: path)
                 let child: OwnedFD
                 do throws(Errno) { child = try open(prefix) } catch {
-                    throw LayerArchiveError("open the directory of the layer's entry", path.shown, error)
+                    throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
                 }
                 try made(PathBytes(prefix), child)
                 parent = child
@@ -104,7 +108,7 @@ struct LayerTree: ~Copyable {
         } catch let error as LayerArchiveError {
             throw error
         } catch let error as Errno {
-            throw LayerArchiveError("make the directory", EntryPath.display(prefix), error)
+            throw LayerArchiveError("make the directory", shown: EntryPath.display(prefix), error)
         } catch {
             throw LayerArchiveError("make the directory \(EntryPath.display(prefix)): \(error)")
         }

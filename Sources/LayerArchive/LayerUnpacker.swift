@@ -112,18 +112,18 @@ struct LayerUnpacker: ~Copyable {
         var end: Int64 = 0
         while let (bytes, offset) = try reader.data() {
             do { try OpenFile.write(fd, bytes, at: offset) } catch {
-                throw LayerArchiveError("write the layer's entry", path.shown, error)
+                throw LayerArchiveError("write the layer's entry", shown: path.shown, error)
             }
             end = offset + Int64(bytes.count)
         }
         // A sparse file may end in a hole.
         if end < size {
             do { try OpenFile.setLength(fd, size) } catch {
-                throw LayerArchiveError("write the layer's entry", path.shown, error)
+                throw LayerArchiveError("write the layer's entry", shown: path.shown, error)
             }
         }
         try writer.apply(attributes, to: fd, path.shown)
-        do { try fd.close() } catch { throw LayerArchiveError("write the layer's entry", path.shown, error) }
+        do { try fd.close() } catch { throw LayerArchiveError("write the layer's entry", shown: path.shown, error) }
     }
 
     private func create(_ path: EntryPath) throws(LayerArchiveError) -> OwnedFD {
@@ -132,7 +132,7 @@ struct LayerUnpacker: ~Copyable {
             _ = try tree.clear(path.name)
             return try DirectoryEntry.create(path.name, mode: 0o600, in: tree.parent)
         } catch {
-            throw LayerArchiveError("make the layer's entry", path.shown, error)
+            throw LayerArchiveError("make the layer's entry", shown: path.shown, error)
         }
     }
 
@@ -146,7 +146,7 @@ struct LayerUnpacker: ~Copyable {
                 try body(tree)
             }
         } catch {
-            throw LayerArchiveError("make the layer's entry", path.shown, error)
+            throw LayerArchiveError("make the layer's entry", shown: path.shown, error)
         }
     }
 
@@ -172,7 +172,7 @@ struct LayerUnpacker: ~Copyable {
             }
             remember(path.bytes, inode, attributes)
         } catch {
-            throw LayerArchiveError("make the layer's directory", path.shown, error)
+            throw LayerArchiveError("make the layer's directory", shown: path.shown, error)
         }
     }
 
@@ -239,7 +239,7 @@ struct LayerUnpacker: ~Copyable {
                 return
             }
         } catch {
-            throw LayerArchiveError("mark the directory as opaque for", path.shown, error)
+            throw LayerArchiveError("mark the directory as opaque for", shown: path.shown, error)
         }
         let hidden = path.name.bytes.dropFirst(LayerUnpacker.whiteoutPrefix.count)
         let dot = UInt8(ascii: ".")
@@ -256,7 +256,7 @@ struct LayerUnpacker: ~Copyable {
             }
             if existing.isDirectory { try tree.markOpaque(name) }
         } catch {
-            throw LayerArchiveError("make the whiteout for", path.shown, error)
+            throw LayerArchiveError("make the whiteout for", shown: path.shown, error)
         }
     }
 
@@ -308,7 +308,7 @@ struct LayerUnpacker: ~Copyable {
         } catch {
             switch error {
             case .noSuchFileOrDirectory, .notDirectory, .tooManySymbolicLinkLevels: return nil
-            default: throw LayerArchiveError("open the layer's directory", shown, error)
+            default: throw LayerArchiveError("open the layer's directory", shown: shown, error)
             }
         }
     }
