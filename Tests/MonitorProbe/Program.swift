@@ -30,9 +30,9 @@ func startProgram(_ arguments: Arguments) throws -> MonitoredProcess {
         streams = .terminal(master)
         return try spawn(arguments, attributes, actions, flags, streams)
     }
-    let stdin = try Pipe.make()
-    let stdout = try Pipe.make()
-    let stderr = try Pipe.make()
+    let stdin = try PipePair.make()
+    let stdout = try PipePair.make()
+    let stderr = try PipePair.make()
     posix_spawn_file_actions_adddup2(&actions, stdin.readEnd.raw, 0)
     posix_spawn_file_actions_adddup2(&actions, stdout.writeEnd.raw, 1)
     posix_spawn_file_actions_adddup2(&actions, stderr.writeEnd.raw, 2)

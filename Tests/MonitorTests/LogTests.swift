@@ -251,10 +251,10 @@ import Testing
     @Test func followingSeesEverythingAcrossReplacements() throws {
         let scratch = try Scratch()
         let path = scratch.file("log")
-        let pipe = try Pipe.make()
+        let pipe = try PipePair.make()
         // SAFETY: set once by this thread before the descriptor that wakes the reader is written.
         nonisolated(unsafe) var isRunning = true
-        let wake = try Pipe.make()
+        let wake = try PipePair.make()
         let ended = DispatchSemaphore(value: 0)
         let wakeDescriptor = wake.readEnd.raw
         let output = try pipe.writeEnd.duplicate().release()

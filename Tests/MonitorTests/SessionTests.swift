@@ -124,8 +124,8 @@ import Testing
         func start(_ socket: consuming OwnedFD, _ stdin: Int32, _ stdout: Int32) throws -> Probe {
             try Probe(["attach"] + options, descriptors: [stdin, stdout, 2, socket.raw])
         }
-        let stdin = try Pipe.make()
-        let stdout = try Pipe.make()
+        let stdin = try PipePair.make()
+        let stdout = try PipePair.make()
         let client = try start(ends.first, stdin.readEnd.raw, stdout.writeEnd.raw)
         let reading = stdout.keepingReadEnd()
         let writing = FileHandle(fileDescriptor: stdin.keepingWriteEnd().release(), closeOnDealloc: true)
@@ -166,7 +166,7 @@ import Testing
         let relay = try Probe(
             ["relay", "client", "--", "/bin/sh", "-c", "seq 1 100000; exit 9"],
             descriptors: [null.raw, null.raw, 2, pair.second.raw])
-        let stdout = try Pipe.make()
+        let stdout = try PipePair.make()
         let writing = stdout.keepingWriteEnd()
         let client = try Probe(["attach", "no-input"], descriptors: [null.raw, writing.raw, 2, pair.first.raw])
         #expect(try client.wait() == 9)
@@ -203,7 +203,7 @@ import Testing
 
     @Test func aLocalSessionWithPipes() throws {
         let null = try File.open("/dev/null", O_RDWR)
-        let stdout = try Pipe.make()
+        let stdout = try PipePair.make()
         let session = try Probe(
             ["local", "no-input", "--", "/bin/sh", "-c", "cat; seq 1 50000; kill -INT $$"],
             descriptors: [null.raw, stdout.writeEnd.raw, 2])
