@@ -5,7 +5,7 @@ func go() -> Int32 {
     do throws(EngineError) {
         let e = try Engine(root: nil, run: nil) { print("warning: \($0)") }
         switch a[0] {
-        case "pod": var r = PodRequest(); r.name = a[1]; if a.count > 2 { r.ports = [a[2]] }; if a.count > 3 { r.share = a[3] }; print(try e.createPod(r).record.id)
+        case "pod": var r = PodRequest(); r.name = a[1]; if a.count > 2 { r.ports = [a[2]] }; if a.count > 3 { r.share = a[3] }; if a.count > 4 { r.network = a[4]; r.ports = [] }; print(try e.createPod(r).record.id)
         case "podstart": try e.startPod(try e.pod(a[1]))
         case "podrm": try e.removePod(try e.pod(a[1]), force: true)
         case "load": return try e.runImageTool(["load", "-i", a[1]])
@@ -29,4 +29,5 @@ func go() -> Int32 {
         return 0
     } catch { print("Error: \(error.message)"); return error.exitCode }
 }
-Process.exitNow(go())
+import Glibc
+exit(go())

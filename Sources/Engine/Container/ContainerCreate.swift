@@ -35,7 +35,7 @@ extension Engine {
         }
         try reserveName(&record, request, pod)
         let final = paths.container(record.id)
-        let temporary = "\(paths.trash)/new-\(record.id)"
+        let temporary = stagingPath(record.id)
         do throws(EngineError) {
             try createVolumes(record.mounts)
             try attempt("create the container's directory", temporary) { () throws(Errno) in

@@ -37,7 +37,7 @@ extension Engine {
 
     private func publishPod(_ record: PodRecord, _ request: PodRequest) throws(EngineError) {
         let final = paths.pod(record.id)
-        let temporary = "\(paths.trash)/new-\(record.id)"
+        let temporary = stagingPath(record.id)
         do throws(EngineError) {
             try createVolumes(record.mounts)
             if record.hasInfra { try reserveInfraName(record) }

@@ -46,6 +46,9 @@ extension Engine {
             state.exitCode = 137
             state.error = "its keeper process was killed"
             state.finished = state.finished ?? Timestamp.now
+            warn("pod \(record.name): \(state.error); 'samara pod restart \(record.name)' brings it back")
+            removeSandboxFiles(id)
+            try? writeRecord(paths.pod(id) + "/state.json", state.json)
         } else if let sandbox, sandbox.network.map({ !$0.isAlive }) == true {
             state.error =
                 "its network process (samara-net) was killed: published ports are closed until 'samara pod start \(record.name)'"

@@ -30,7 +30,6 @@ struct Keeper {
         guard let signals = try? SignalDescriptor(blocking: SignalSet([SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGQUIT, SIGPIPE]))
         else { Process.exitNow(1) }
         _ = try? UnixSocket.send(readySocket, [0])
-        close(readySocket)
         serve(SocketMint(tap: tap), signals)
     }
 
@@ -70,13 +69,20 @@ struct Keeper {
     private func serve(_ mint: consuming SocketMint, _ signals: consuming SignalDescriptor) -> Never {
         var mint = mint
         var net: OwnedFD?
+        var starter: OwnedFD? = OwnedFD(readySocket)
         var polls = PollSet()
         while true {
             polls.removeAll()
             let signalIndex = polls.add(signals.descriptor, .readable)
             let listenerIndex = polls.add(listener, .readable)
             let netIndex = net?.raw == nil ? nil : polls.add(net?.raw ?? -1, .readable)
+            let starterIndex = starter?.raw == nil ? nil : polls.add(starter?.raw ?? -1, .readable)
             try? polls.wait(timeoutMilliseconds: nil)
+            if let descriptor = starter?.raw, polls.events(starterIndex) != [] {
+                // The engine says that this sandbox is recorded. If it died before, nobody would ever find it.
+                guard let word = try? UnixSocket.receive(descriptor, limit: 8), word.bytes == [1] else { Process.exitNow(1) }
+                starter = nil
+            }
             while polls.events(signalIndex) != [], let signal = signals.next() {
                 // As PID 1 of a shared pid namespace this ends every member with it.
                 if signal != SIGCHLD, signal != SIGPIPE { Process.exitNow(0) }

@@ -72,6 +72,9 @@ extension Engine {
                 state.ports = bound.ports.map(PortRecord.init)
             }
             try writeRecord(paths.sandboxState(spec.id), state.json)
+            do { try UnixSocket.send(readyEnd.raw, [1]) } catch {
+                throw EngineError("cannot start \(spec.name): its keeper ended at once")
+            }
             return state
         } catch {
             // samara-net follows the keeper: its socket closes.

@@ -8,7 +8,7 @@ extension Engine {
         let directory = paths.volumes
         let names = try attempt("list", directory) { () throws(Errno) in try Directory.names(directory) }
         var result: [VolumeRecord] = []
-        for name in names.sorted() where !name.hasPrefix(".") {
+        for name in names.sorted() {
             if let record = try? volume(name) { result.append(record) }
         }
         return result
@@ -43,7 +43,7 @@ extension Engine {
             if ignoresExisting { return try volume(record.name) }
             throw EngineError("volume with name \(record.name) already exists: volume already exists")
         }
-        let temporary = "\(paths.volumes)/.new-\(NameTable.newID())"
+        let temporary = stagingPath(NameTable.newID())
         do throws(EngineError) {
             try attempt("create the volume", final) { () throws(Errno) in
                 try Directory.make(temporary, mode: 0o700)
