@@ -23,7 +23,8 @@ final class ArchiveWriter {
 
     private func check(_ result: Int32) throws(LayerArchiveError) {
         if result == ARCHIVE_OK { return }
-        throw LayerArchiveError("write \(name): \(archive_error_string(archive).map { String(cString: $0) } ?? "it failed")")
+        throw LayerArchiveError(
+            "write \(name): \(archive_error_string(archive).map { String(cString: $0) } ?? "it failed")")
     }
 
     /// Adds a file of exactly `size` bytes.
@@ -46,7 +47,8 @@ final class ArchiveWriter {
             if archive_write_data(archive, piece.baseAddress, piece.count) != piece.count { try check(ARCHIVE_FATAL) }
         }
         if written != size {
-            throw LayerArchiveError("write \(name): \"\(path)\" has \(written) bytes instead of \(size); the image store is damaged")
+            throw LayerArchiveError(
+                "write \(name): \"\(path)\" has \(written) bytes instead of \(size); the image store is damaged")
         }
     }
 

@@ -51,7 +51,9 @@ struct EntryAttributes {
             extended.append((PathBytes(name), value))
         }
         if entry.hasAccessControlList {
-            warnings.warn("the layer has POSIX access control lists in the form of star, which images do not use; they are left out")
+            warnings.warn(
+                "the layer has POSIX access control lists in the form of star, which images do not use; they are left out"
+            )
         }
     }
 }

@@ -59,7 +59,8 @@ package struct ImageSaver: ~Copyable {
             let isPresent: Bool
             do { isPresent = try staging.claim(blob: blob) } catch { throw LayerArchiveError(error) }
             if !isPresent {
-                throw LayerArchiveError("the image \(name) lacks its content \(blob) in the store; remove it and load or pull it again")
+                throw LayerArchiveError(
+                    "the image \(name) lacks its content \(blob) in the store; remove it and load or pull it again")
             }
         }
     }

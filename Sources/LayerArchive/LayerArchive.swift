@@ -26,9 +26,9 @@
 // Limits that are not the archive's fault: device nodes cannot be made without real root. Below /dev they are
 // left out with a warning, because a container gets its own /dev; elsewhere they are an error.
 import ImageStore
+import LinuxSystem
 import OCISpec
 import SystemPackage
-import LinuxSystem
 
 /// Why an image could not be loaded or saved: one sentence naming the thing, the cause and the remedy.
 package struct LayerArchiveError: Error, Equatable, CustomStringConvertible {

@@ -97,7 +97,8 @@ struct LayerTree: ~Copyable {
                 }
                 if !existing.isWhiteout {
                     throw LayerArchiveError(
-                        "the layer's entry \(path.shown) is below \(EntryPath.display(prefix)), which is not a directory")
+                        "the layer's entry \(path.shown) is below \(EntryPath.display(prefix)), which is not a directory"
+                    )
                 }
                 try DirectoryEntry.unlink(name, in: parent)
                 try DirectoryEntry.makeDirectory(name, mode: 0o700, in: parent)

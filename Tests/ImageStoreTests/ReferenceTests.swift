@@ -34,10 +34,12 @@ import Testing
     }
 
     @Test(arguments: [
-        "", ":", "a:", "a@", "/a", "a/", "a//b", "Nginx", "foo/Bar", "a..b", "a___b", "-a", "a-", "_a", "a b", "a+b", "..",
+        "", ":", "a:", "a@", "/a", "a/", "a//b", "Nginx", "foo/Bar", "a..b", "a___b", "-a", "a-", "_a", "a b", "a+b",
+        "..",
         "../a", "a/../b", "a:b:c", "a:-b", "a.b:x/c", "a.b:/c", "a.b:99999/c", "-a.b/c", "[::1/c", "[]/c", "é", "a\0b",
         "a@sha256:12", "a@md5:" + String(repeating: "a", count: 32), "a@" + ReferenceTests.digest.uppercased(),
-        "a:" + String(repeating: "t", count: 129), String(repeating: "a", count: 256), String(repeating: "a", count: 64),
+        "a:" + String(repeating: "t", count: 129), String(repeating: "a", count: 256),
+        String(repeating: "a", count: 64),
     ])
     func refusesWhatIsNotAName(_ text: String) {
         #expect(throws: ImageSpecError.self) { try ImageReference(normalizing: text) }
@@ -57,7 +59,8 @@ import Testing
     @Test func choosesThePlatform() throws {
         func descriptor(_ hex: Character, _ architecture: String, _ variant: String?) throws -> Descriptor {
             Descriptor(
-                mediaType: MediaType.manifest, digest: try Digest("sha256:" + String(repeating: hex, count: 64)), size: 1,
+                mediaType: MediaType.manifest, digest: try Digest("sha256:" + String(repeating: hex, count: 64)),
+                size: 1,
                 platform: Platform(os: "linux", architecture: architecture, variant: variant))
         }
         let index = ImageIndex(manifests: [

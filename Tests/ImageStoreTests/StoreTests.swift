@@ -28,8 +28,11 @@ final class StoreFixture {
         try ImageConfig(
             .object([
                 "os": "linux", "architecture": "amd64", "created": .string(created),
-                "config": ["Env": ["A=1", "B=2"], "Cmd": ["sh"], "ExposedPorts": ["80/tcp": .object([:])], "Labels": ["k": "v"],
-                    "Healthcheck": ["Test": ["CMD", "true"], "Interval": 5]],
+                "config": [
+                    "Env": ["A=1", "B=2"], "Cmd": ["sh"], "ExposedPorts": ["80/tcp": .object([:])],
+                    "Labels": ["k": "v"],
+                    "Healthcheck": ["Test": ["CMD", "true"], "Interval": 5],
+                ],
                 "rootfs": ["type": "layers", "diff_ids": []],
                 "history": [["created_by": "x", "empty_layer": true]],
             ]))
@@ -133,7 +136,8 @@ final class StoreFixture {
     @Test func tagsAndUntags() throws {
         try fixture.add("a", names: ["nginx"])
         try store.tag("nginx", as: "mine:1")
-        #expect(try store.names(of: StoreFixture.digest("a")) == ["docker.io/library/nginx:latest", "localhost/mine:1"])
+        #expect(
+            try store.names(of: StoreFixture.digest("a")) == ["docker.io/library/nginx:latest", "localhost/mine:1"])
         #expect(throws: ImageStoreError(.notKnown, "other: tag not known")) { try store.untag("nginx", ["other"]) }
         try store.untag("mine:1", ["nginx"])
         #expect(try store.names(of: StoreFixture.digest("a")) == ["localhost/mine:1"])
@@ -141,7 +145,10 @@ final class StoreFixture {
         #expect(try store.list().map(\.names) == [[]])
         #expect(cause { () throws(ImageStoreError) in try store.tag("nosuch", as: "x") } == .notKnown)
         #expect(cause { () throws(ImageStoreError) in try store.tag("aaa", as: "X") } == .invalidName)
-        #expect(cause { () throws(ImageStoreError) in try store.tag("aaa", as: "x@sha256:" + String(repeating: "a", count: 64)) } == .invalidName)
+        #expect(
+            cause { () throws(ImageStoreError) in
+                try store.tag("aaa", as: "x@sha256:" + String(repeating: "a", count: 64))
+            } == .invalidName)
     }
 
     @Test func aNameTooLongForAFileIsRefused() throws {
@@ -156,20 +163,32 @@ final class StoreFixture {
         let used = { (_: String) in ["c0ffee"] }
         // One of two names goes even while containers use the image.
         #expect(try store.remove("nginx", usedBy: used) == RemovalReport(untagged: ["docker.io/library/nginx:latest"]))
-        #expect(throws: ImageStoreError(.inUse, "image used by c0ffee: image is in use by a container: consider listing external containers and force-removing image")) {
+        #expect(
+            throws: ImageStoreError(
+                .inUse,
+                "image used by c0ffee: image is in use by a container: consider listing external containers and force-removing image"
+            )
+        ) {
             try store.remove("quay.io/a/b", usedBy: used)
         }
         #expect(try store.list().count == 1)
         let report = try store.remove("quay.io/a/b", usedBy: { _ in [] })
         #expect(report == RemovalReport(untagged: ["quay.io/a/b:latest"], deleted: [StoreFixture.digest("a").hex]))
         #expect(try store.list().isEmpty)
-        for directory in ["layers", "blobs/sha256", "images", "tags", "tmp"] { #expect(try fixture.entries(directory).isEmpty) }
+        for directory in ["layers", "blobs/sha256", "images", "tags", "tmp"] {
+            #expect(try fixture.entries(directory).isEmpty)
+        }
     }
 
     @Test func removalByIDOfSeveralNamesNeedsForce() throws {
         try fixture.add("a", names: ["nginx", "quay.io/a/b"])
         let id = StoreFixture.digest("a").hex
-        #expect(throws: ImageStoreError(.severalNames, "unable to delete image \"\(id)\" by ID with more than one tag ([docker.io/library/nginx:latest quay.io/a/b:latest]): please force removal")) {
+        #expect(
+            throws: ImageStoreError(
+                .severalNames,
+                "unable to delete image \"\(id)\" by ID with more than one tag ([docker.io/library/nginx:latest quay.io/a/b:latest]): please force removal"
+            )
+        ) {
             try store.remove("aaaa", usedBy: { _ in [] })
         }
         let report = try store.remove("aaaa", force: true, usedBy: { _ in [] })

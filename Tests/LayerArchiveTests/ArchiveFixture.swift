@@ -36,7 +36,8 @@ final class ArchiveFixture {
         var lines: [String] = []
         func walk(_ path: String) throws {
             let status = try File.status(path, follow: false)
-            lines.append("\(path) \(status.mode) \(status.owner) \(status.links) \(status.modifiedSeconds) \(status.inode)")
+            lines.append(
+                "\(path) \(status.mode) \(status.owner) \(status.links) \(status.modifiedSeconds) \(status.inode)")
             if status.isRegular { lines.append(String(decoding: try File.read(path), as: UTF8.self)) }
             if status.isSymbolicLink { lines.append(try File.readLink(path)) }
             if status.isDirectory { for name in try Directory.names(path).sorted() { try walk(path + "/" + name) } }
@@ -48,7 +49,9 @@ final class ArchiveFixture {
     /// Checks that nothing outside the store changed and that nothing lies about in the directory around it.
     func expectOutsideUntouched(sourceLocation: SourceLocation = #_sourceLocation) throws {
         #expect(try snapshot(outside) == before, sourceLocation: sourceLocation)
-        #expect(try Set(Directory.names(directory)).isSubset(of: ["outside", "store", "archive"]), sourceLocation: sourceLocation)
+        #expect(
+            try Set(Directory.names(directory)).isSubset(of: ["outside", "store", "archive"]),
+            sourceLocation: sourceLocation)
     }
 
     // MARK: Images
@@ -83,7 +86,8 @@ final class ArchiveFixture {
         limits: ExtractionLimits = ExtractionLimits(), sourceLocation: SourceLocation = #_sourceLocation,
         _ body: (inout TarBuilder) -> Void
     ) throws -> String {
-        try refusal(of: OCIArchive(layers: [TarBuilder.build(body)]).bytes, limits: limits, sourceLocation: sourceLocation)
+        try refusal(
+            of: OCIArchive(layers: [TarBuilder.build(body)]).bytes, limits: limits, sourceLocation: sourceLocation)
     }
 
     func refusal(
@@ -98,7 +102,9 @@ final class ArchiveFixture {
             text = error.description
         }
         for name in ["images", "tags", "layers", "blobs/sha256", "tmp"] {
-            #expect(try Directory.names(store.root + "/" + name).isEmpty, "\(name) is not empty", sourceLocation: sourceLocation)
+            #expect(
+                try Directory.names(store.root + "/" + name).isEmpty, "\(name) is not empty",
+                sourceLocation: sourceLocation)
         }
         try expectOutsideUntouched(sourceLocation: sourceLocation)
         return text

@@ -57,8 +57,12 @@ import Testing
         #expect(try fixture.refusal(of: Array("hello, this is no archive".utf8)).contains("the archive"))
         #expect(try fixture.refusal(of: []).contains("the archive"))
         #expect(try fixture.refusal(of: TarBuilder.build { $0.add("x") }).contains("neither an OCI archive"))
-        #expect(try fixture.refusal(of: TarBuilder.build { $0.add("index.json", content: "{}") }).contains("no \"oci-layout\""))
-        #expect(try fixture.refusal(of: TarBuilder.build { $0.add("manifest.json", content: "[") }).contains("manifest.json"))
+        #expect(
+            try fixture.refusal(of: TarBuilder.build { $0.add("index.json", content: "{}") }).contains(
+                "no \"oci-layout\""))
+        #expect(
+            try fixture.refusal(of: TarBuilder.build { $0.add("manifest.json", content: "[") }).contains(
+                "manifest.json"))
         let whole = try OCIArchive(layers: [Self.base]).bytes
         #expect(try fixture.refusal(of: Array(whole[..<(whole.count / 2)])).contains("the archive"))
     }
@@ -78,7 +82,8 @@ import Testing
             var manifests: [Descriptor] = []
             for platform in platforms {
                 // Only the one for this machine is in the archive; others need not be.
-                let digest = platform == .host ? record.manifestDigest : try OCIArchive.digest(Array("\(platform)".utf8))
+                let digest =
+                    platform == .host ? record.manifestDigest : try OCIArchive.digest(Array("\(platform)".utf8))
                 let size = platform == .host ? try File.status(fixture.store.blobPath(digest)).size : 1
                 manifests.append(
                     Descriptor(mediaType: MediaType.manifest, digest: digest, size: size, platform: platform))
@@ -91,7 +96,9 @@ import Testing
             return TarBuilder.build { tar in
                 tar.add(Array("blobs/sha256/\(digest.hex)".utf8), content: index)
                 for blob in record.blobs {
-                    tar.add(Array("blobs/sha256/\(blob.hex)".utf8), content: (try? File.read(fixture.store.blobPath(blob))) ?? [])
+                    tar.add(
+                        Array("blobs/sha256/\(blob.hex)".utf8),
+                        content: (try? File.read(fixture.store.blobPath(blob))) ?? [])
                 }
                 tar.add("oci-layout", content: "{\"imageLayoutVersion\":\"1.0.0\"}")
                 tar.add(Array("index.json".utf8), content: ImageIndex(manifests: [outer]).json.serialized())
@@ -154,17 +161,30 @@ import Testing
     @Test func dockerArchivesThatLieAreRefused() throws {
         func archive(_ item: JSONObject) -> [UInt8] {
             TarBuilder.build {
-                $0.add("c.json", content: "{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}")
+                $0.add(
+                    "c.json",
+                    content:
+                        "{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}"
+                )
                 $0.link("loop", to: "loop")
                 $0.add(Array("manifest.json".utf8), content: JSON.array([.object(item)]).serialized())
             }
         }
-        #expect(try fixture.refusal(of: archive(["Config": "no.json"])).contains("\"no.json\", which is not in the archive"))
+        #expect(
+            try fixture.refusal(of: archive(["Config": "no.json"])).contains("\"no.json\", which is not in the archive")
+        )
         #expect(try fixture.refusal(of: archive(["Config": "loop"])).contains("circle"))
-        #expect(try fixture.refusal(of: archive(["Config": "c.json", "Layers": ["../outside/file"]])).contains("not in the archive"))
-        #expect(try fixture.refusal(of: archive(["Config": "c.json", "Layers": ["c.json"]])).contains("1 layers and its config 0"))
-        #expect(try fixture.refusal(of: archive(["Config": "c.json", "RepoTags": ["No:!"]])).contains("invalid image name"))
-        #expect(try fixture.refusal(of: TarBuilder.build { $0.link("x", to: "../../etc/passwd") }).contains("leads out of the archive"))
+        #expect(
+            try fixture.refusal(of: archive(["Config": "c.json", "Layers": ["../outside/file"]])).contains(
+                "not in the archive"))
+        #expect(
+            try fixture.refusal(of: archive(["Config": "c.json", "Layers": ["c.json"]])).contains(
+                "1 layers and its config 0"))
+        #expect(
+            try fixture.refusal(of: archive(["Config": "c.json", "RepoTags": ["No:!"]])).contains("invalid image name"))
+        #expect(
+            try fixture.refusal(of: TarBuilder.build { $0.link("x", to: "../../etc/passwd") }).contains(
+                "leads out of the archive"))
     }
 
     @Test func layersAreUnpackedOnce() throws {
@@ -231,7 +251,9 @@ import Testing
         let blobs = try Set(Directory.names(fixture.store.root + "/blobs/sha256"))
         #expect(try Set(Directory.names(other.store.root + "/blobs/sha256")) == blobs)
         for blob in blobs {
-            #expect(try File.read(other.store.root + "/blobs/sha256/" + blob) == File.read(fixture.store.root + "/blobs/sha256/" + blob))
+            #expect(
+                try File.read(other.store.root + "/blobs/sha256/" + blob)
+                    == File.read(fixture.store.root + "/blobs/sha256/" + blob))
         }
     }
 
@@ -274,16 +296,21 @@ import Testing
         #expect(try File.read(path) == Array("old".utf8))
         #expect(try Set(Directory.names(fixture.directory)) == ["outside", "store", "archive"])
         #expect(try Directory.names(fixture.store.root + "/tmp").isEmpty)
-        #expect(throws: LayerArchiveError("nosuch: image not known")) { try save(["nosuch"], .oci, from: fixture.store) }
+        #expect(throws: LayerArchiveError("nosuch: image not known")) {
+            try save(["nosuch"], .oci, from: fixture.store)
+        }
     }
 
     @Test func aFailedLoadLeavesTheStoreAsItWas() throws {
         _ = try fixture.load(OCIArchive(layers: [Self.base]).bytes)
-        let before = try fixture.snapshot(fixture.store.root + "/images") + fixture.snapshot(fixture.store.root + "/layers")
+        let before =
+            try fixture.snapshot(fixture.store.root + "/images") + fixture.snapshot(fixture.store.root + "/layers")
         var bad = OCIArchive(layers: [Self.base, TarBuilder.build { $0.add("../x") }])
         bad.name = "example.com/image:1"
         #expect(throws: LayerArchiveError.self) { try fixture.load(bad.bytes) }
-        #expect(try fixture.snapshot(fixture.store.root + "/images") + fixture.snapshot(fixture.store.root + "/layers") == before)
+        #expect(
+            try fixture.snapshot(fixture.store.root + "/images") + fixture.snapshot(fixture.store.root + "/layers")
+                == before)
         #expect(try Directory.names(fixture.store.root + "/tmp").isEmpty)
         #expect(try Directory.names(fixture.store.root + "/blobs/sha256").count == 3)
     }

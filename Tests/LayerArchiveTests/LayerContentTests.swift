@@ -96,6 +96,22 @@ import Testing
         #expect(try byteNames(layer + "/deep") == [long])
     }
 
+    @Test func linksToNamesOfAnyBytes() throws {
+        let name = Array("ä-日本".utf8)
+        let layer = try fixture.unpack {
+            $0.extended([("path", name)])
+            $0.add("x", content: "here")
+            $0.extended([("linkpath", name)])
+            $0.hardLink("hard", to: "-")
+            $0.extended([("linkpath", name)])
+            $0.link("soft", to: "-")
+            $0.add(Array("raw".utf8), type: "2", link: [0x78, 0xff])
+        }
+        #expect(try File.read(layer + "/hard") == Array("here".utf8))
+        #expect(try File.readLink(layer + "/soft") == "ä-日本")
+        #expect(try File.readLink(layer + "/raw") == "x\u{fffd}")
+    }
+
     @Test func sparseFilesKeepTheirHoles() throws {
         let size = 1 << 20
         let layer = try fixture.unpack {
@@ -202,11 +218,18 @@ import Testing
 
     @Test func aDirectoryWithoutAnEntryLooksAsItDoesBelow() throws {
         let lower = TarBuilder.build {
+            $0.directory("./", mode: 0o711)
             $0.directory("tmp", mode: 0o1777, mtime: 4242)
             $0.directory("usr/bin", mode: 0o711)
             $0.link("bin", to: "usr/bin")
         }
-        let layer = try fixture.unpack([lower, TarBuilder.build { $0.add("tmp/x"); $0.add("bin/y"); $0.add("none/z") }])
+        let layer = try fixture.unpack([
+            lower,
+            TarBuilder.build {
+                $0.add("tmp/x"); $0.add("bin/y"); $0.add("none/z")
+            },
+        ])
+        #expect(try status(layer).permissions == 0o711)
         #expect(try status(layer + "/tmp").permissions == 0o1777)
         #expect(try status(layer + "/tmp").modifiedSeconds == 4242)
         #expect(try status(layer + "/bin").permissions == 0o711)
@@ -222,7 +245,8 @@ import Testing
             $0.add("d/x")
         }
         #expect(try OpenFile.extendedAttribute(try File.open(layer + "/f", 0), PathBytes("user.file")) == [0, 1, 255])
-        #expect(try OpenFile.extendedAttribute(try File.open(layer + "/d", 0), PathBytes("user.dir")) == Array("v".utf8))
+        #expect(
+            try OpenFile.extendedAttribute(try File.open(layer + "/d", 0), PathBytes("user.dir")) == Array("v".utf8))
         #expect(try status(layer + "/f").permissions == 0o444)
     }
 

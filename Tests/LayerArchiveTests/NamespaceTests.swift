@@ -18,7 +18,9 @@ enum UserNamespace {
 
     /// Beside the test program.
     static var program: String {
-        get throws { URL(fileURLWithPath: try File.readLink("/proc/self/exe")).deletingLastPathComponent().path + "/samara-image" }
+        get throws {
+            URL(fileURLWithPath: try File.readLink("/proc/self/exe")).deletingLastPathComponent().path + "/samara-image"
+        }
     }
 
     /// Runs a command as root of a new user and mount namespace with the user's subordinate ids.
@@ -81,8 +83,13 @@ struct NamespaceTests {
             #expect(outcome.output == "Loaded image: example.com/image:1\n")
             #expect(outcome.error == "" && outcome.status == 0)
             let listing = try UserNamespace.run(
-                ["sh", "-c", "cd \"$0\" && stat -c '%n %u %g %a' owned last home home/link && getcap ping || true", try layer()])
-            #expect(listing.output.contains("owned 33 44 4755\nlast 65535 65535 2755\nhome 1000 1000 2770\nhome/link 5 6 777\n"), "\(listing)")
+                [
+                    "sh", "-c", "cd \"$0\" && stat -c '%n %u %g %a' owned last home home/link && getcap ping || true",
+                    try layer(),
+                ])
+            #expect(
+                listing.output.contains(
+                    "owned 33 44 4755\nlast 65535 65535 2755\nhome 1000 1000 2770\nhome/link 5 6 777\n"), "\(listing)")
             let ping = try File.open(try layer() + "/ping", 0)
             // As this namespace's user sees it: revision 3 with the owner's id.
             let stored = try OpenFile.extendedAttribute(ping, PathBytes("security.capability"))
@@ -94,7 +101,9 @@ struct NamespaceTests {
         try withDirectory { () throws in
             let outcome = try load(try archive { $0.add("big", user: 2_000_000) })
             #expect(outcome.status == 125)
-            #expect(outcome.error.hasPrefix("Error: the layer's entry \"big\" belongs to 2000000:0, which is not mapped"), "\(outcome)")
+            #expect(
+                outcome.error.hasPrefix("Error: the layer's entry \"big\" belongs to 2000000:0, which is not mapped"),
+                "\(outcome)")
             #expect(outcome.error.contains("/etc/subuid"))
             #expect(try Directory.names(directory + "/store/tmp").isEmpty)
         }
@@ -104,7 +113,9 @@ struct NamespaceTests {
         try withDirectory { () throws in
             let small = try archive { $0.add("small", content: "x") }
             let large = directory + "/large.tar"
-            var image = OCIArchive(layers: [TarBuilder.build { $0.add(Array("l".utf8), content: [UInt8](repeating: 7, count: 3 << 20)) }])
+            var image = OCIArchive(layers: [
+                TarBuilder.build { $0.add(Array("l".utf8), content: [UInt8](repeating: 7, count: 3 << 20)) }
+            ])
             image.name = "example.com/large:1"
             try File.write(large, try image.bytes)
             try Directory.make(directory + "/store")
@@ -115,7 +126,9 @@ struct NamespaceTests {
                 echo "status $?"
                 [ "$before" = "$(cd "$2/store" && find . -printf '%p %s %m\\n' | sort)" ] && echo unchanged
                 """
-            let outcome = try UserNamespace.run(["sh", "-c", script, "sh", try UserNamespace.program, directory, small, large])
+            let outcome = try UserNamespace.run([
+                "sh", "-c", script, "sh", try UserNamespace.program, directory, small, large,
+            ])
             #expect(outcome.output == "Loaded image: example.com/image:1\nstatus 125\nunchanged\n", "\(outcome)")
             #expect(outcome.error.contains("No space left on device; remove images"), "\(outcome)")
             #expect(outcome.error.split(separator: "\n").count == 1)
@@ -156,9 +169,13 @@ struct NamespaceTests {
             #expect(try error(root + ["frob"]) == "Error: unknown command \"frob\" (load, save, gc)\n")
             #expect(try error(root + ["load", "-i"]) == "Error: flag needs an argument: -i\n")
             #expect(try error(root + ["load", "-x"]) == "Error: unknown argument of load: \"-x\"\n")
-            #expect(try error(root + ["load", "-i", "/nonexistent"]) == "Error: open \"/nonexistent\": No such file or directory\n")
+            #expect(
+                try error(root + ["load", "-i", "/nonexistent"])
+                    == "Error: open \"/nonexistent\": No such file or directory\n")
             #expect(try error(root + ["save"]) == "Error: save needs at least one image\n")
-            #expect(try error(root + ["save", "--format", "x", "y"]) == "Error: unknown format \"x\" (docker-archive, oci-archive)\n")
+            #expect(
+                try error(root + ["save", "--format", "x", "y"])
+                    == "Error: unknown format \"x\" (docker-archive, oci-archive)\n")
             #expect(try error(root + ["save", "-o", directory + "/o", "nosuch"]) == "Error: nosuch: image not known\n")
             #expect(!File.exists(directory + "/o"))
             #expect(try error(root + ["gc", "x"]) == "Error: gc takes no argument, not \"x\"\n")

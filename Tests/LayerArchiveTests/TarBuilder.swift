@@ -7,7 +7,8 @@ struct TarBuilder {
 
     /// One ustar header with its content. Numbers are octal in fields of the usual width.
     mutating func add(
-        _ name: [UInt8], type: Character = "0", mode: Int = 0o644, user: Int = 0, group: Int = 0, mtime: Int = 1_000_000_000,
+        _ name: [UInt8], type: Character = "0", mode: Int = 0o644, user: Int = 0, group: Int = 0,
+        mtime: Int = 1_000_000_000,
         link: [UInt8] = [], device: (Int, Int) = (0, 0), content: [UInt8] = [], declaredSize: Int? = nil,
         magic: String = "ustar\u{0}00", edit: (inout [UInt8]) -> Void = { _ in }
     ) {
@@ -17,7 +18,9 @@ struct TarBuilder {
         }
         func octal(_ value: Int, _ offset: Int, _ width: Int) {
             let digits = String(value, radix: 8)
-            put(Array((String(repeating: "0", count: max(0, width - 1 - digits.count)) + digits).utf8), offset, width - 1)
+            put(
+                Array((String(repeating: "0", count: max(0, width - 1 - digits.count)) + digits).utf8), offset,
+                width - 1)
         }
         put(name, 0, 100)
         octal(mode, 100, 8)
