@@ -123,7 +123,7 @@ public enum Process {
 
     /// Sets dispositions to "ignore": `sigaction(2)`, SIG_IGN.
     public static func ignoreSignals(_ signals: [Int32]) {
-        for signal in signals { samara_ignore_signal(signal) }
+        for signal in signals { _ = samara_ignore_signal(signal) }
     }
 
     /// The name in ps(1): see `samara_set_process_title`.

@@ -15,14 +15,3 @@ public enum Waiting {
         _ = try checked(samara_fcntl(fd, F_SETFL, Int(flags | O_NONBLOCK)))
     }
 }
-
-/// Signals as descriptors.
-public enum SignalDescriptor {
-    /// Blocks `signals` and returns a descriptor that is readable while one is pending: `signalfd(2)`.
-    public static func make(_ signals: [Int32]) throws(Errno) -> OwnedFD {
-        OwnedFD(try checked(samara_signal_descriptor(signals, Int32(signals.count))))
-    }
-
-    /// SIG_IGN: `signal(2)`.
-    public static func ignore(_ signal: Int32) throws(Errno) { _ = try checked(samara_ignore_signal(signal)) }
-}

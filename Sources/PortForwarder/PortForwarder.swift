@@ -72,7 +72,7 @@ public struct PortForwarder: ~Copyable {
     let descriptorBudget: Int
     var tap: OwnedFD?
     var control: OwnedFD?
-    var signals: OwnedFD?
+    var signals: SignalDescriptor?
     var controlPeers = Slab<OwnedFD>(capacity: 64)
     var exit: Exit?
 

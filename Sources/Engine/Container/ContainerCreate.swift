@@ -47,7 +47,7 @@ extension Engine {
             if let cidFile = request.cidFile { try writeIDFile(cidFile, record.id, "container") }
             try attempt("create the container", final) { () throws(Errno) in try File.rename(temporary, final) }
         } catch {
-            try? Directory.removeTree(temporary)
+            try? FileTree.remove(temporary)
             nameTable.release(record.name, of: .container(record.id))
             throw error
         }

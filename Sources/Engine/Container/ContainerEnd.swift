@@ -126,7 +126,7 @@ extension Engine {
     /// Deletes what was renamed away, also by a command that was killed before it could finish.
     func emptyTrash() {
         for name in (try? Directory.names(paths.trash)) ?? [] where !isBeingMade(name) {
-            try? Directory.removeTree("\(paths.trash)/\(name)")
+            try? FileTree.remove("\(paths.trash)/\(name)")
         }
     }
 

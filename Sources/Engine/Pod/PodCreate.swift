@@ -50,7 +50,7 @@ extension Engine {
             if let file = request.podIDFile { try writeIDFile(file, record.id, "pod") }
             try attempt("create the pod", final) { () throws(Errno) in try File.rename(temporary, final) }
         } catch {
-            try? Directory.removeTree(temporary)
+            try? FileTree.remove(temporary)
             nameTable.release(record.name, of: .pod(record.id))
             nameTable.release(record.infraName, of: .pod(record.id))
             throw error

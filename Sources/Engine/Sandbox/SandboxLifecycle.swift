@@ -192,7 +192,7 @@ extension Engine {
     }
 
     func removeSandboxFiles(_ id: String) {
-        try? Directory.removeTree(paths.sandbox(id))
+        try? FileTree.remove(paths.sandbox(id))
     }
 }
 

@@ -55,11 +55,11 @@ extension Engine {
                 guard error == .directoryNotEmpty || error == .fileExists, ignoresExisting else {
                     throw EngineError("create the volume", final, error)
                 }
-                try? Directory.removeTree(temporary)
+                try? FileTree.remove(temporary)
                 return try volume(record.name)
             }
         } catch {
-            try? Directory.removeTree(temporary)
+            try? FileTree.remove(temporary)
             throw error
         }
         return record

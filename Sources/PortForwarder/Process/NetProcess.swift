@@ -131,8 +131,7 @@ public enum NetProcess {
     private static func confine() throws(Errno) {
         try Confinement.ignoreBrokenPipes()
         // The terminal's signals are for the command that started the pod.
-        try SignalDescriptor.ignore(SIGINT)
-        try SignalDescriptor.ignore(SIGHUP)
+        Process.ignoreSignals([SIGINT, SIGHUP])
         try Confinement.closeDescriptors(from: NetDescriptor.starter + 1)
         try Confinement.forbidNewPrivileges()
         try Confinement.forbidInspection()
@@ -153,8 +152,8 @@ public enum NetProcess {
 extension PortForwarder {
     /// SIGTERM ends the loop as a stop request does, so that connections are reset rather than cut.
     mutating func stopOnSignal() throws(Errno) {
-        let descriptor = try SignalDescriptor.make([SIGTERM])
-        try epoll.add(descriptor.raw, [.readable], token: Self.token(.signal).rawValue)
+        let descriptor = try SignalDescriptor(blocking: SignalSet([SIGTERM]))
+        try epoll.add(descriptor.descriptor, [.readable], token: Self.token(.signal).rawValue)
         signals = consume descriptor
     }
 }
