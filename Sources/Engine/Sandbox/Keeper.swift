@@ -20,17 +20,19 @@ struct Keeper {
     func run() -> Never {
         _ = setsid()
         Process.setTitle("samara: keeper \(spec.name)")
-        let tap: OwnedFD?
-        do throws(EngineError) { tap = try prepare() } catch {
+        let tap: Int32
+        do throws(EngineError) {
+            if let made = try prepare() { tap = made.release() } else { tap = -1 }
+        } catch {
             _ = try? UnixSocket.send(readySocket, Array(error.message.utf8))
             Process.exitNow(1)
         }
         // Blocked before "ready": from then on a stop may come.
-        detach()
+        detach(keeping: tap)
         guard let signals = try? SignalDescriptor(blocking: SignalSet([SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGQUIT, SIGPIPE]))
         else { Process.exitNow(1) }
         _ = try? UnixSocket.send(readySocket, [0])
-        serve(SocketMint(tap: tap), signals)
+        serve(SocketMint(tap: tap >= 0 ? OwnedFD(tap) : nil), signals)
     }
 
     private func prepare() throws(EngineError) -> OwnedFD? {
@@ -59,10 +61,10 @@ struct Keeper {
     }
 
     /// The caller's terminal, pipes and locks must not stay open for the life of the pod.
-    private func detach() {
+    private func detach(keeping tap: Int32) {
         let null = samara_openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0)
         if null >= 0 { for descriptor in Int32(0)...2 { dup2(null, descriptor) } }
-        Descriptors.close(from: 3, keeping: [readySocket, listener])
+        Descriptors.close(from: 3, keeping: [readySocket, listener, tap])
         _ = chdir("/")
     }
 
