@@ -20,7 +20,7 @@ struct ContainerMonitor {
     let listener: Int32
     let previous: ContainerState
 
-    func run(_ plan: borrowing LaunchPlan) -> Never {
+    func run(_ plan: consuming LaunchPlan) -> Never {
         _ = setsid()
         Process.setTitle("samara: monitor \(record.name)")
         Descriptors.close(from: 3, keeping: [lock, client, listener])
@@ -69,7 +69,7 @@ struct ContainerMonitor {
 
     // MARK: The container's life
 
-    private func supervise(_ plan: borrowing LaunchPlan, _ relay: Relay) -> Never {
+    private func supervise(_ plan: consuming LaunchPlan, _ relay: Relay) -> Never {
         var state = previous
         var isFirst = true
         while true {

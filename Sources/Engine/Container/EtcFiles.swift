@@ -94,8 +94,15 @@ extension Engine {
 }
 
 /// The pod's addresses as text, from the one place that configures them.
-enum PodAddresses {
+public enum PodAddresses {
     private static let tap = PodNetworkSettings.TapSettings()
-    static var ipv4: String { tap.ipv4.address.description }
-    static var gateway4: String { tap.ipv4.gateway.description }
+    public static var ipv4: String { tap.ipv4.address.description }
+    public static var prefixLength4: Int64 { Int64(tap.ipv4.prefixLength) }
+    public static var gateway4: String { tap.ipv4.gateway.description }
+    public static var ipv6: String { tap.ipv6.map(\.address.description) ?? "" }
+    public static var prefixLength6: Int64 { Int64(tap.ipv6?.prefixLength ?? 0) }
+    public static var gateway6: String { tap.ipv6.map(\.gateway.description) ?? "" }
+    public static var hardwareAddress: String {
+        tap.hardwareAddress.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+    }
 }
