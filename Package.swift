@@ -88,6 +88,11 @@ let package = Package(
             "LayerArchiveTests",
             ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
+        tests("EventLoopTests", ["EventLoop"]),
+        tests("NetlinkTests", ["Netlink", "LinuxSystem", "CLinux", system]),
+        tests("NetControlTests", ["NetControl", "LinuxSystem"]),
+        tests("PodNetworkTests", ["PodNetwork", "LinuxSystem", "CLinux", system, "PodNetworkProbe"]),
+        tests("PortForwarderTests", ["PortForwarder", "PodNetwork", "NetControl", "LinuxSystem", "CLinux", system]),
 
         // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.
         .executableTarget(
