@@ -105,6 +105,12 @@ func dispatch() throws -> Int32 {
     }
 }
 
+// The programs started here must not hold the connection open.
+_ = samara_fcntl(3, F_SETFD, Int(FD_CLOEXEC))
+// A test's thread has signals blocked, and a child inherits that.
+var unblocked = sigset_t()
+sigemptyset(&unblocked)
+sigprocmask(SIG_SETMASK, &unblocked, nil)
 do { Process.exitNow(try dispatch()) } catch {
     try? File.writeAll(2, Array("Error: \(error)\n".utf8))
     Process.exitNow(125)

@@ -52,8 +52,7 @@ import Testing
             let client = TestClient(socket)
             try client.receive { !client.stdout.isEmpty }
         }
-        let ends = pair
-        try readALittle(ends.first)
+        try readALittle(pair.keepingFirst())
         #expect(try probe.wait() == 3)
         #expect(try printLog(scratch.file("log")).out == (1...100_000).map { "\($0)\n" }.joined())
     }
