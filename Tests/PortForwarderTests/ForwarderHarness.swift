@@ -28,7 +28,7 @@ final class ForwarderHarness {
             configuration: configuration, keeper: try pair.second.duplicate(), descriptorLimit: descriptorLimit,
             overflowLimit: overflowLimit)
         keeper = try pair.first.duplicate()
-        try SignalDescriptor.ignore(SIGPIPE)
+        Process.ignoreSignals([SIGPIPE])
     }
 
     /// Publishes a host port of the kernel's choice for `podPort` and returns it.
