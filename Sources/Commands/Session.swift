@@ -26,6 +26,16 @@ struct Session: Sendable {
         }
     }
 
+    /// Asks for a yes on standard input; anything else, also its end, is no.
+    func confirm() throws(Failure) -> Bool {
+        try print("Are you sure you want to continue? [y/N] ")
+        var line: [UInt8] = []
+        var byte: [UInt8] = [0]
+        // Byte by byte: what follows the line belongs to whoever reads next.
+        while line.count < 64, (try? File.readOnce(0, into: &byte)) == 1, byte[0] != UInt8(ascii: "\n") { line.append(byte[0]) }
+        return line.first == UInt8(ascii: "y") || line.first == UInt8(ascii: "Y")
+    }
+
     /// Writes one line to standard error. Nobody could be told about a failure of this, so none is reported.
     func complain(_ line: String) { Session.writeError(line) }
 
