@@ -71,10 +71,10 @@ let package = Package(
         library(
             "Engine",
             [
-                "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "PortForwarder", "OCISpec", "JSON",
+                "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "OCISpec", "JSON",
                 "LinuxSystem", "CLinux", system,
             ]),
-        library("Commands", ["Engine", "ImageStore", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
+        library("Commands", ["Engine", "ImageStore", "Monitor", "PodNetwork", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
         program("samara", ["Commands"]),
         program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
@@ -83,6 +83,11 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),
         tests("ArgumentsTests", ["Arguments"]),
+        tests("CommandsTests", ["Commands", "Engine", "Arguments", "Presentation", "JSON", "LinuxSystem"]),
+        tests("ImageStoreTests", ["ImageStore", "LinuxSystem", "OCISpec", "JSON"]),
+        tests(
+            "LayerArchiveTests",
+            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
 
         // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.
@@ -91,6 +96,12 @@ let package = Package(
             dependencies: ["PodNetwork", "PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
         tests("IntegrationTests", []),
+
+        // Run by MonitorTests: sessions need a process of their own, with its own signals, terminal and limits.
+        .executableTarget(
+            name: "MonitorProbe", dependencies: ["Monitor", "LinuxSystem", "CLinux", system],
+            path: "Tests/MonitorProbe", swiftSettings: settings),
+        tests("MonitorTests", ["Monitor", "MonitorProbe", "LinuxSystem", "CLinux", system]),
     ],
     swiftLanguageModes: [.v6]
 )

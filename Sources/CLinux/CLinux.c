@@ -54,22 +54,34 @@ ssize_t samara_recv_with_fds(int socket, void *data, size_t length, int *fds, in
 // The kernel places argv and envp strings back to back; the room for a title is the run of contiguous strings
 // that starts at argv[0]. glibc hands argc, argv and envp to constructors, also in a static executable.
 static char *titleStart;
-static size_t titleRoom;
+static size_t argumentRoom, environmentRoom;
 
 __attribute__((constructor)) static void samara_remember_arguments(int argc, char **argv, char **envp) {
     if (argc < 1 || !argv || !argv[0]) return;
     char *end = argv[0];
     for (int i = 0; i < argc && argv[i] == end; i++) end += strlen(argv[i]) + 1;
     titleStart = argv[0];
-    titleRoom = (size_t)(end - argv[0]);
-    // The environment's strings are still in use (getenv), so only the argument area is overwritten, unless the
-    // kernel lets us point the title elsewhere: PR_SET_MM needs CAP_SYS_RESOURCE, which a rootless process lacks.
-    (void)envp;
+    argumentRoom = (size_t)(end - argv[0]);
+    char *environmentEnd = end;
+    for (char **entry = envp; entry && *entry == environmentEnd; entry++) environmentEnd += strlen(*entry) + 1;
+    environmentRoom = (size_t)(environmentEnd - end);
 }
 
 void samara_set_process_title(const char *title) {
     prctl(PR_SET_NAME, (unsigned long)title, 0, 0, 0);
-    if (!titleStart || titleRoom < 2) return;
+    if (!titleStart) return;
+    // ps(1) reads on into the environment's area when the last argument byte is not NUL: proc(5), /proc/PID/cmdline.
+    // The strings there are copied away first, because getenv still points at them.
+    size_t titleRoom = argumentRoom;
+    if (strlen(title) >= argumentRoom && environmentRoom > 0) {
+        for (char **entry = environ; *entry; entry++)
+            if (*entry >= titleStart && *entry < titleStart + argumentRoom + environmentRoom) {
+                char *copy = strdup(*entry);
+                if (copy) *entry = copy;
+            }
+        titleRoom = argumentRoom + environmentRoom;
+    }
+    if (titleRoom < 2) return;
     size_t length = strlen(title);
     if (length > titleRoom - 1) length = titleRoom - 1;
     memcpy(titleStart, title, length);

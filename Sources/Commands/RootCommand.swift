@@ -9,7 +9,7 @@ func rootCommand() -> Command<Session> {
                 containerGroup(), createCommand(), execCommand(), historyCommand(), imageGroup(), imagesCommand(),
                 infoCommand(), inspectCommand(), killCommand(), loadCommand(), logsCommand(), podGroup(),
                 portCommand(), psCommand(), restartCommand(), removeCommand(), removeImageCommand("rmi"), runCommand(),
-                saveCommand(), startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), untagCommand(),
+                saveCommand(), startCommand(), stopCommand(), systemGroup(), tagCommand(), untagCommand(),
                 versionCommand(), volumeGroup(), waitCommand(),
             ]
         }

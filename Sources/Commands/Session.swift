@@ -30,10 +30,16 @@ struct Session: Sendable {
     func confirm() throws(Failure) -> Bool {
         try print("Are you sure you want to continue? [y/N] ")
         var line: [UInt8] = []
-        var byte: [UInt8] = [0]
         // Byte by byte: what follows the line belongs to whoever reads next.
-        while line.count < 64, (try? File.readOnce(0, into: &byte)) == 1, byte[0] != UInt8(ascii: "\n") { line.append(byte[0]) }
+        while line.count < 64, let byte = Session.readByte(), byte != UInt8(ascii: "\n") { line.append(byte) }
         return line.first == UInt8(ascii: "y") || line.first == UInt8(ascii: "Y")
+    }
+
+    private static func readByte() -> UInt8? {
+        var byte: UInt8 = 0
+        let result = withUnsafeMutableBytes(of: &byte) { NonBlockingIO.read(0, into: $0) }
+        if case .bytes = result { return byte }
+        return nil
     }
 
     /// Writes one line to standard error. Nobody could be told about a failure of this, so none is reported.

@@ -39,9 +39,16 @@ public struct Engine: Sendable {
         EngineProcess.isInUserNamespace = true
     }
 
+    /// Ends the user namespace holder when no container or pod is left to need it: after `rm --all` and `pod rm --all`
+    /// nothing of samara runs. The next start makes a new one.
+    public func releaseIfIdle() {
+        let isEmpty = [paths.containers, paths.pods, paths.sandboxes].allSatisfy { ((try? Directory.names($0)) ?? [""]).isEmpty }
+        if isEmpty { holder.stop() }
+    }
+
     func lock(_ id: String) throws(EngineError) -> FileLock {
         let path = paths.lock(id)
-        return try attempt("lock", path) { () throws(Errno) in try FileLock.acquire(path) }
+        do { return try FileLock.acquire(path) } catch { throw EngineError("lock", path, error) }
     }
 
     func writeRecord(_ path: String, _ json: JSON) throws(EngineError) {

@@ -49,7 +49,7 @@ public struct EngineError: Error, Sendable {
 }
 
 /// Runs a file operation and says which path it was about.
-func attempt<Result>(
+func attempt<Result: ~Copyable>(
     _ operation: String, _ path: String, _ body: () throws(Errno) -> Result
 ) throws(EngineError) -> Result {
     do { return try body() } catch { throw EngineError(operation, path, error) }

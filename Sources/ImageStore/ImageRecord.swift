@@ -49,7 +49,8 @@ public struct ImageRecord: Equatable, Sendable {
         do {
             self = try ImageRecord(try JSON.parse(bytes))
         } catch {
-            throw ImageStoreError(.damaged, "the image record \"\(path)\" is damaged: \(error); remove the file and load the image again")
+            throw ImageStoreError(
+                .damaged, "the image record \"\(path)\" is damaged: \(error); remove the file and load the image again")
         }
     }
 

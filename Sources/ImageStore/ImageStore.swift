@@ -73,8 +73,7 @@ public struct ImageStore: Sendable {
         _ body: () throws(ImageStoreError) -> Result
     ) throws(ImageStoreError) -> Result {
         let lock = try acquireLock()
-        // A noncopyable value may end at its last use; this is one.
-        defer { _ = lock.descriptor }
+        defer { extendLifetime(lock) }
         return try body()
     }
 
@@ -89,7 +88,8 @@ public struct ImageStore: Sendable {
     package func record(_ id: Digest) throws(ImageStoreError) -> ImageRecord? {
         let path = recordPath(id)
         let bytes: [UInt8]
-        do { bytes = try File.read(path, limit: ImageRecord.largest) } catch .noSuchFileOrDirectory { return nil } catch {
+        do { bytes = try File.read(path, limit: ImageRecord.largest) } catch .noSuchFileOrDirectory { return nil } catch
+        {
             throw ImageStoreError("read the image record", path, error)
         }
         return try ImageRecord(bytes: bytes, path: path)

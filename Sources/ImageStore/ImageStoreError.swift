@@ -31,14 +31,18 @@ public struct ImageStoreError: Error, Equatable, CustomStringConvertible {
 
     /// `verb "subject": kernel text`, with the remedy where the cause is known.
     public init(_ verb: String, _ subject: String, _ error: Errno) {
-        var text = "\(verb) \"\(subject)\": \(error.text)"
+        self.init(.system(error), "\(verb) \"\(subject)\": \(error.text)\(ImageStoreError.remedy(error))")
+    }
+
+    /// What to do about a failed write, as the end of a sentence; empty where the text says it all.
+    package static func remedy(_ error: Errno) -> String {
         switch error {
-        case .noSpace: text += "; remove images that are not needed (image prune) or free space on that file system"
+        case .noSpace, .diskQuotaExceeded:
+            "; remove images that are not needed (image prune) or free space on the file system of the image store"
         case .readOnlyFileSystem, .permissionDenied:
-            text += "; the image store must be writable by the user who runs the command (see --root)"
-        default: break
+            "; the image store must be writable by the user who runs the command (see --root)"
+        default: ""
         }
-        self.init(.system(error), text)
     }
 
     /// The exit status of `rmi`, podman-rmi(1): 1 for an unknown image, 2 for one in use, otherwise 125.

@@ -41,7 +41,9 @@ extension ImageStore {
         do { partial = try PartialImageReference(text) } catch {
             throw ImageStoreError(.invalidName, error.description)
         }
-        let candidates = (partial.domain == nil ? ["localhost", "docker.io"] : [""]).map { partial.qualified(domain: $0) }
+        let candidates = (partial.domain == nil ? ["localhost", "docker.io"] : [""]).map {
+            partial.qualified(domain: $0)
+        }
         for candidate in candidates {
             if let found = try exact(candidate) { return found }
         }
@@ -99,7 +101,8 @@ extension ImageStore {
         guard let first = fitting.first else { return nil }
         if fitting.contains(where: { $0.id != first.id }) {
             let names = fitting.map(\.name).joined(separator: ", ")
-            throw ImageStoreError(.ambiguous, "the short name \"\(text)\" fits several images (\(names)); use the full name")
+            throw ImageStoreError(
+                .ambiguous, "the short name \"\(text)\" fits several images (\(names)); use the full name")
         }
         guard let record = try record(first.id) else { return nil }
         return FoundImage(record: record, name: first.name)

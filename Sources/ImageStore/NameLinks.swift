@@ -30,7 +30,10 @@ extension ImageStore {
             throw ImageStoreError("read the image name", path, error)
         }
         guard let id = Digest(hex: target) else {
-            throw ImageStoreError(.damaged, "the image name \"\(path)\" points to \"\(target)\", which is not an image id; remove it and tag the image again")
+            throw ImageStoreError(
+                .damaged,
+                "the image name \"\(path)\" points to \"\(target)\", which is not an image id; remove it and tag the image again"
+            )
         }
         return id
     }

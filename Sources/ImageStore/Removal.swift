@@ -8,6 +8,11 @@ public struct RemovalReport: Equatable, Sendable {
     public var untagged: [String] = []
     /// 64 hexadecimal digits each.
     public var deleted: [String] = []
+
+    public init(untagged: [String] = [], deleted: [String] = []) {
+        self.untagged = untagged
+        self.deleted = deleted
+    }
 }
 
 /// Names given and taken, images removed: podman-tag(1), podman-untag(1), podman-rmi(1).

@@ -140,14 +140,18 @@ struct JSONParser {
     private mutating func parseString() throws(JSONError) -> String {
         position += 1
         let start = position
+        var union: UInt8 = 0
         while position < bytes.count {
             let byte = bytes[position]
             if byte == UInt8(ascii: "\"") {
                 defer { position += 1 }
+                // ASCII needs no validation, which costs three times what copying does.
+                if union < 0x80 { return String(decoding: bytes[start..<position], as: UTF8.self) }
                 return try decode(bytes[start..<position], at: start)
             }
             if byte == UInt8(ascii: "\\") { return try parseEscapedString(from: start) }
             if byte < 0x20 { throw failure("control character in string") }
+            union |= byte
             position += 1
         }
         throw failure("unterminated string")

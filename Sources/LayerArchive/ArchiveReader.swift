@@ -118,9 +118,11 @@ struct ArchiveEntry {
     let pointer: OpaquePointer?
 
     private func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8]? {
-        text.map { text in text.withMemoryRebound(to: UInt8.self, capacity: 1) { base in
-            Array(UnsafeBufferPointer(start: base, count: ArchiveEntry.length(base)))
-        } }
+        text.map { text in
+            text.withMemoryRebound(to: UInt8.self, capacity: 1) { base in
+                Array(UnsafeBufferPointer(start: base, count: ArchiveEntry.length(base)))
+            }
+        }
     }
 
     private static func length(_ base: UnsafePointer<UInt8>) -> Int {

@@ -2,7 +2,7 @@
 import CArchive
 import LinuxSystem
 
-/// Writes a tar whose bytes depend only on what is put in: owner 0, mode 0644, time 0. archive_write(3).
+/// Writes a tar whose bytes depend only on what is put in: owner 0, time 0. archive_write(3).
 final class ArchiveWriter {
     private let archive: OpaquePointer
     private let name: String
@@ -23,7 +23,8 @@ final class ArchiveWriter {
 
     private func check(_ result: Int32) throws(LayerArchiveError) {
         if result == ARCHIVE_OK { return }
-        throw LayerArchiveError("write \(name): \(archive_error_string(archive).map { String(cString: $0) } ?? "it failed")")
+        throw LayerArchiveError(
+            "write \(name): \(archive_error_string(archive).map { String(cString: $0) } ?? "it failed")")
     }
 
     /// Adds a file of exactly `size` bytes.
@@ -46,8 +47,20 @@ final class ArchiveWriter {
             if archive_write_data(archive, piece.baseAddress, piece.count) != piece.count { try check(ARCHIVE_FATAL) }
         }
         if written != size {
-            throw LayerArchiveError("write \(name): \"\(path)\" has \(written) bytes instead of \(size); the image store is damaged")
+            throw LayerArchiveError(
+                "write \(name): \"\(path)\" has \(written) bytes instead of \(size); the image store is damaged")
         }
+    }
+
+    /// Adds a directory; some readers cannot make one that is missing.
+    func addDirectory(_ path: String) throws(LayerArchiveError) {
+        guard let entry = archive_entry_new() else { throw LayerArchiveError("write \(name): out of memory") }
+        defer { archive_entry_free(entry) }
+        archive_entry_set_pathname(entry, path)
+        archive_entry_set_filetype(entry, 0o040000)
+        archive_entry_set_perm(entry, 0o755)
+        archive_entry_set_mtime(entry, 0, 0)
+        try check(archive_write_header(archive, entry))
     }
 
     /// Adds a document.

@@ -30,17 +30,22 @@ struct DockerArchive {
         }
         let (configPath, layerPaths, tags) = try parsing("manifest.json") {
             () throws(ImageSpecError) -> (String, [String], [String]) in
-            (try fields.requiredString("Config"), try fields.strings("Layers") ?? [], try fields.strings("RepoTags") ?? [])
+            (
+                try fields.requiredString("Config"), try fields.strings("Layers") ?? [],
+                try fields.strings("RepoTags") ?? []
+            )
         }
         guard let configFile = try archive.file(configPath, in: &blobs) else {
-            throw LayerArchiveError("the Docker archive's manifest.json refers to \"\(configPath)\", which is not in the archive")
+            throw LayerArchiveError(
+                "the Docker archive's manifest.json refers to \"\(configPath)\", which is not in the archive")
         }
         let document = try blobs.document(configFile.digest, name: "the config \(configPath)")
         let config = try parsing("the config \(configPath)") { () throws(ImageSpecError) in try ImageConfig(document) }
         var layers: [LayerSource] = []
         for path in layerPaths {
             guard let file = try archive.file(path, in: &blobs) else {
-                throw LayerArchiveError("the Docker archive's manifest.json refers to \"\(path)\", which is not in the archive")
+                throw LayerArchiveError(
+                    "the Docker archive's manifest.json refers to \"\(path)\", which is not in the archive")
             }
             layers.append(
                 LayerSource(

@@ -51,15 +51,18 @@ struct EntryAttributes {
             extended.append((PathBytes(name), value))
         }
         if entry.hasAccessControlList {
-            warnings.warn("the layer has POSIX access control lists in the form of star, which images do not use; they are left out")
+            warnings.warn(
+                "the layer has POSIX access control lists in the form of star, which images do not use; they are left out"
+            )
         }
     }
 }
 
 /// Where attributes are written: an open file, or a name that is not opened (links, fifos).
 ///
-/// Order: the owner before the mode, because chown(2) clears the set-id bits; the owner before the attributes,
-/// because it also clears security.capability; the times last, because everything else changes them.
+/// Order: the owner first, because chown(2) clears the set-id bits and security.capability; the attributes before
+/// the mode, because a file that its owner may not write takes none; the times last, because everything else
+/// changes them.
 struct AttributeWriter {
     let ownership: Ownership
     let warnings: WarningLog
@@ -70,14 +73,14 @@ struct AttributeWriter {
                 try OpenFile.setOwner(fd, user: attributes.user, group: attributes.group)
             }
         } catch { throw ownerError(attributes, shown, error) }
-        do { try OpenFile.setMode(fd, attributes.permissions) } catch {
-            throw LayerArchiveError("set the mode of the layer's entry", shown, error)
-        }
         for (name, value) in attributes.extended {
             do { try OpenFile.setExtendedAttribute(fd, name, value) } catch { try refused(name, shown, error) }
         }
+        do { try OpenFile.setMode(fd, attributes.permissions) } catch {
+            throw LayerArchiveError("set the mode of the layer's entry", shown: shown, error)
+        }
         do { try OpenFile.setTimes(fd, attributes.modified) } catch {
-            throw LayerArchiveError("set the times of the layer's entry", shown, error)
+            throw LayerArchiveError("set the times of the layer's entry", shown: shown, error)
         }
     }
 
@@ -90,18 +93,18 @@ struct AttributeWriter {
                 try DirectoryEntry.setOwner(name, user: attributes.user, group: attributes.group, in: parent)
             }
         } catch { throw ownerError(attributes, shown, error) }
-        if !isLink {
-            do { try DirectoryEntry.setMode(name, attributes.permissions, in: parent) } catch {
-                throw LayerArchiveError("set the mode of the layer's entry", shown, error)
-            }
-        }
         for (attribute, value) in attributes.extended {
             do { try DirectoryEntry.setExtendedAttribute(name, attribute, value, in: parent) } catch {
                 try refused(attribute, shown, error)
             }
         }
+        if !isLink {
+            do { try DirectoryEntry.setMode(name, attributes.permissions, in: parent) } catch {
+                throw LayerArchiveError("set the mode of the layer's entry", shown: shown, error)
+            }
+        }
         do { try DirectoryEntry.setTimes(name, attributes.modified, in: parent) } catch {
-            throw LayerArchiveError("set the times of the layer's entry", shown, error)
+            throw LayerArchiveError("set the times of the layer's entry", shown: shown, error)
         }
     }
 
@@ -111,7 +114,7 @@ struct AttributeWriter {
                 "the layer's entry \(shown) belongs to \(attributes.user):\(attributes.group), which is not mapped into the user namespace; give the user a larger range in /etc/subuid and /etc/subgid (usermod --add-subuids, --add-subgids)"
             )
         }
-        return LayerArchiveError("set the owner of the layer's entry", shown, error)
+        return LayerArchiveError("set the owner of the layer's entry", shown: shown, error)
     }
 
     // Labels of another machine's security module and attributes that need real root cannot be kept; podman leaves
@@ -121,6 +124,6 @@ struct AttributeWriter {
             warnings.warn("the attribute \(name) cannot be set here (\(error.text)); it is left out, first at \(shown)")
             return
         }
-        throw LayerArchiveError("set the attribute \(name) of the layer's entry", shown, error)
+        throw LayerArchiveError("set the attribute \(name) of the layer's entry", shown: shown, error)
     }
 }

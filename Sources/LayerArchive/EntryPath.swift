@@ -2,21 +2,29 @@
 import LinuxSystem
 
 /// The name of a layer's entry, checked: relative, no "..", within the kernel's lengths.
+///
+/// Two absolute forms occur in honest images (kaniko writes both) and stay inside as well: "/" alone, which is the
+/// layer's root, and a hard link's target, which is a name in the layer.
 struct EntryPath {
     /// Without empty ones and "."; empty for the layer's root.
     let components: [ArraySlice<UInt8>]
 
-    init(_ bytes: [UInt8], limits: ExtractionLimits) throws(LayerArchiveError) {
+    init(
+        _ bytes: [UInt8], limits: ExtractionLimits, isHardLinkTarget: Bool = false
+    ) throws(LayerArchiveError) {
         let shown = EntryPath.display(bytes)
         func refused(_ reason: String) -> LayerArchiveError {
             LayerArchiveError("the layer's entry \(shown) \(reason); the image is damaged or hostile and is not loaded")
         }
         if bytes.isEmpty { throw refused("has an empty name") }
-        if bytes[0] == UInt8(ascii: "/") { throw refused("has an absolute name") }
+        let slash = UInt8(ascii: "/")
+        if bytes[0] == slash, !isHardLinkTarget, bytes.contains(where: { $0 != slash }) {
+            throw refused("has an absolute name")
+        }
         if bytes.count > limits.pathBytes { throw refused("has a name of more than \(limits.pathBytes) bytes") }
         let dot = UInt8(ascii: ".")
         var components: [ArraySlice<UInt8>] = []
-        for component in bytes.split(separator: UInt8(ascii: "/")) {
+        for component in bytes.split(separator: slash) {
             if component.elementsEqual([dot]) { continue }
             if component.elementsEqual([dot, dot]) { throw refused("has \"..\" in its name") }
             if component.count > limits.nameBytes {

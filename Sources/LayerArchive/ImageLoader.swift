@@ -67,7 +67,8 @@ package struct ImageLoader {
         } else if try archive.file("manifest.json", in: &blobs) != nil {
             images = try DockerArchive(archive: archive).images(in: &blobs)
         } else {
-            throw LayerArchiveError("\(name) is neither an OCI archive (index.json) nor a Docker archive (manifest.json)")
+            throw LayerArchiveError(
+                "\(name) is neither an OCI archive (index.json) nor a Docker archive (manifest.json)")
         }
         var new: [Staging.NewImage] = []
         for image in images {

@@ -59,7 +59,8 @@ package struct ImageSaver: ~Copyable {
             let isPresent: Bool
             do { isPresent = try staging.claim(blob: blob) } catch { throw LayerArchiveError(error) }
             if !isPresent {
-                throw LayerArchiveError("the image \(name) lacks its content \(blob) in the store; remove it and load or pull it again")
+                throw LayerArchiveError(
+                    "the image \(name) lacks its content \(blob) in the store; remove it and load or pull it again")
             }
         }
     }
@@ -113,6 +114,9 @@ package struct ImageSaver: ~Copyable {
 
     private func writeOCI(_ images: [NamedImage], _ writer: ArchiveWriter) throws(LayerArchiveError) {
         try writer.add("oci-layout", JSON.object(["imageLayoutVersion": "1.0.0"]).serialized())
+        // An unprivileged skopeo fails on directories that it must make itself.
+        try writer.addDirectory("blobs/")
+        try writer.addDirectory("blobs/sha256/")
         var written: Set<Digest> = []
         var manifests: [Descriptor] = []
         for image in images {

@@ -38,13 +38,15 @@ struct InputArchive {
             case .symbolicLink:
                 let target = entry.symbolicLinkTarget ?? []
                 guard let resolved = InputArchive.resolve(target, from: path) else {
-                    throw LayerArchiveError("\(name): the link \(EntryPath.display(path.utf8)) leads out of the archive")
+                    throw LayerArchiveError(
+                        "\(name): the link \(EntryPath.display(path.utf8)) leads out of the archive")
                 }
                 members[path] = .link(resolved)
             case .hardLink:
                 members[path] = .link(InputArchive.normalized(entry.hardLinkTarget ?? []))
             default:
-                throw LayerArchiveError("\(name): \(EntryPath.display(path.utf8)) is of a kind that no image archive has")
+                throw LayerArchiveError(
+                    "\(name): \(EntryPath.display(path.utf8)) is of a kind that no image archive has")
             }
             if members.count > limits.archiveEntries {
                 throw LayerArchiveError("\(name) has more than \(limits.archiveEntries) files; it is not loaded")
@@ -103,7 +105,8 @@ struct InputArchive {
             actual = try blobs.size(descriptor.digest, name: name)
         }
         if actual != descriptor.size {
-            throw LayerArchiveError("\(name) has \(actual) bytes, but its descriptor says \(descriptor.size): the image is damaged")
+            throw LayerArchiveError(
+                "\(name) has \(actual) bytes, but its descriptor says \(descriptor.size): the image is damaged")
         }
     }
 

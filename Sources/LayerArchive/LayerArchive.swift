@@ -26,9 +26,9 @@
 // Limits that are not the archive's fault: device nodes cannot be made without real root. Below /dev they are
 // left out with a warning, because a container gets its own /dev; elsewhere they are an error.
 import ImageStore
+import LinuxSystem
 import OCISpec
 import SystemPackage
-import LinuxSystem
 
 /// Why an image could not be loaded or saved: one sentence naming the thing, the cause and the remedy.
 package struct LayerArchiveError: Error, Equatable, CustomStringConvertible {
@@ -37,9 +37,11 @@ package struct LayerArchiveError: Error, Equatable, CustomStringConvertible {
     package init(_ description: String) { self.description = description }
 
     /// `verb "subject": kernel text`.
-    package init(_ verb: String, _ subject: String, _ error: Errno) {
-        // The store's wording has the remedies.
-        self.init(ImageStoreError(verb, subject, error).description)
+    package init(_ verb: String, _ subject: String, _ error: Errno) { self.init(verb, shown: "\"\(subject)\"", error) }
+
+    /// As `init(_:_:_:)`, for what is quoted already.
+    init(_ verb: String, shown: String, _ error: Errno) {
+        self.init("\(verb) \(shown): \(error.text)\(ImageStoreError.remedy(error))")
     }
 
     package init(_ error: ImageStoreError) { self.init(error.description) }

@@ -41,14 +41,19 @@ extension StagedBlobs {
     ) throws(LayerArchiveError) -> [ImageLayer] {
         if sources.count != diffIDs.count {
             throw LayerArchiveError(
-                "\(image): its manifest has \(sources.count) layers and its config \(diffIDs.count); the image is damaged")
+                "\(image): its manifest has \(sources.count) layers and its config \(diffIDs.count); the image is damaged"
+            )
         }
         var layers: [ImageLayer] = []
         var chainID: Digest?
         for (index, source) in sources.enumerated() {
             let diffID = diffIDs[index]
             let chain: Digest
-            if let below = chainID { chain = try SHA256.digest(Array("\(below) \(diffID)".utf8)) } else { chain = diffID }
+            if let below = chainID {
+                chain = try SHA256.digest(Array("\(below) \(diffID)".utf8))
+            } else {
+                chain = diffID
+            }
             chainID = chain
             let name = "layer \(index + 1) of \(sources.count) of \(image)"
             if var layer = try unpackedLayer(chain) {
@@ -76,7 +81,8 @@ extension StagedBlobs {
         let bytes: [UInt8]
         do { bytes = try File.read(path) } catch { throw LayerArchiveError("read", path, error) }
         do { return try ImageLayer(try JSON.parse(bytes)) } catch {
-            throw LayerArchiveError("\"\(path)\" is damaged: \(error); remove the images that use the layer and load them again")
+            throw LayerArchiveError(
+                "\"\(path)\" is damaged: \(error); remove the images that use the layer and load them again")
         }
     }
 
@@ -128,13 +134,16 @@ extension StagedBlobs {
         let limit = options.limits.uncompressed(source.size)
         return try DigestingSource(
             try DecompressedSource(blob, name: name), limit: limit,
-            excess: "\(name) unpacks to more than \(limit) bytes from \(source.size); it is taken for a decompression bomb and not loaded")
+            excess:
+                "\(name) unpacks to more than \(limit) bytes from \(source.size); it is taken for a decompression bomb and not loaded"
+        )
     }
 
     private func check(_ content: DigestingSource, _ diffID: Digest, _ name: String) throws(LayerArchiveError) {
         let digest = content.digest()
         if digest != diffID {
-            throw LayerArchiveError("\(name) unpacks to \(digest), but its config says \(diffID): the image is damaged; get it again")
+            throw LayerArchiveError(
+                "\(name) unpacks to \(digest), but its config says \(diffID): the image is damaged; get it again")
         }
     }
 }

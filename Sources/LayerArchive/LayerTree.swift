@@ -58,19 +58,23 @@ struct LayerTree: ~Copyable {
             return
         } catch {
             if error != .noSuchFileOrDirectory && error != .notDirectory {
-                throw LayerArchiveError("open the directory of the layer's entry", path.shown, error)
+                throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
             }
         }
+        do { parent = try root.duplicate() } catch {
+            throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
+        }
+        parentPath = []
         for depth in 1..<path.components.count {
             let prefix = EntryPath.join(path.components[..<depth])
             do { parent = try open(prefix) } catch {
                 if error != .noSuchFileOrDirectory && error != .notDirectory {
-                    throw LayerArchiveError("open the directory of the layer's entry", path.shown, error)
+                    throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
                 }
                 try makeMissing(path.components[depth - 1], prefix: prefix, for: path)
                 let child: OwnedFD
                 do throws(Errno) { child = try open(prefix) } catch {
-                    throw LayerArchiveError("open the directory of the layer's entry", path.shown, error)
+                    throw LayerArchiveError("open the directory of the layer's entry", shown: path.shown, error)
                 }
                 try made(PathBytes(prefix), child)
                 parent = child
@@ -93,7 +97,8 @@ struct LayerTree: ~Copyable {
                 }
                 if !existing.isWhiteout {
                     throw LayerArchiveError(
-                        "the layer's entry \(path.shown) is below \(EntryPath.display(prefix)), which is not a directory")
+                        "the layer's entry \(path.shown) is below \(EntryPath.display(prefix)), which is not a directory"
+                    )
                 }
                 try DirectoryEntry.unlink(name, in: parent)
                 try DirectoryEntry.makeDirectory(name, mode: 0o700, in: parent)
@@ -104,7 +109,7 @@ struct LayerTree: ~Copyable {
         } catch let error as LayerArchiveError {
             throw error
         } catch let error as Errno {
-            throw LayerArchiveError("make the directory", EntryPath.display(prefix), error)
+            throw LayerArchiveError("make the directory", shown: EntryPath.display(prefix), error)
         } catch {
             throw LayerArchiveError("make the directory \(EntryPath.display(prefix)): \(error)")
         }

@@ -33,9 +33,7 @@ struct LayerUnpacker: ~Copyable {
         into tree: consuming LayerTree, lower: [String], ownership: Ownership, limits: ExtractionLimits,
         warnings: WarningLog
     ) {
-        // The image's root directory, unless an entry says otherwise.
-        let attributes = EntryAttributes(
-            user: 0, group: 0, permissions: 0o755, modified: FileTime(seconds: 0, nanoseconds: 0))
+        let attributes = LayerUnpacker.inherited(PathBytes("."), from: lower)
         directories = [DirectoryAttributes(path: [], inode: tree.rootInode, attributes: attributes)]
         directoryIndex = [tree.rootInode: 0]
         self.tree = tree
@@ -73,7 +71,8 @@ struct LayerUnpacker: ~Copyable {
         }
         if let reserved = path.components.dropLast().first(where: { $0.starts(with: LayerUnpacker.whiteoutPrefix) }) {
             throw LayerArchiveError(
-                "the layer's entry \(path.shown) is below \(EntryPath.display(reserved)), a name reserved for whiteouts")
+                "the layer's entry \(path.shown) is below \(EntryPath.display(reserved)), a name reserved for whiteouts"
+            )
         }
         // A copy, because `made` below may not touch `self` while the tree is being changed.
         var made: [(PathBytes, UInt64)] = []
@@ -112,18 +111,18 @@ struct LayerUnpacker: ~Copyable {
         var end: Int64 = 0
         while let (bytes, offset) = try reader.data() {
             do { try OpenFile.write(fd, bytes, at: offset) } catch {
-                throw LayerArchiveError("write the layer's entry", path.shown, error)
+                throw LayerArchiveError("write the layer's entry", shown: path.shown, error)
             }
             end = offset + Int64(bytes.count)
         }
         // A sparse file may end in a hole.
         if end < size {
             do { try OpenFile.setLength(fd, size) } catch {
-                throw LayerArchiveError("write the layer's entry", path.shown, error)
+                throw LayerArchiveError("write the layer's entry", shown: path.shown, error)
             }
         }
         try writer.apply(attributes, to: fd, path.shown)
-        do { try fd.close() } catch { throw LayerArchiveError("write the layer's entry", path.shown, error) }
+        do { try fd.close() } catch { throw LayerArchiveError("write the layer's entry", shown: path.shown, error) }
     }
 
     private func create(_ path: EntryPath) throws(LayerArchiveError) -> OwnedFD {
@@ -132,7 +131,7 @@ struct LayerUnpacker: ~Copyable {
             _ = try tree.clear(path.name)
             return try DirectoryEntry.create(path.name, mode: 0o600, in: tree.parent)
         } catch {
-            throw LayerArchiveError("make the layer's entry", path.shown, error)
+            throw LayerArchiveError("make the layer's entry", shown: path.shown, error)
         }
     }
 
@@ -146,7 +145,7 @@ struct LayerUnpacker: ~Copyable {
                 try body(tree)
             }
         } catch {
-            throw LayerArchiveError("make the layer's entry", path.shown, error)
+            throw LayerArchiveError("make the layer's entry", shown: path.shown, error)
         }
     }
 
@@ -172,7 +171,7 @@ struct LayerUnpacker: ~Copyable {
             }
             remember(path.bytes, inode, attributes)
         } catch {
-            throw LayerArchiveError("make the layer's directory", path.shown, error)
+            throw LayerArchiveError("make the layer's directory", shown: path.shown, error)
         }
     }
 
@@ -181,7 +180,8 @@ struct LayerUnpacker: ~Copyable {
             throw LayerArchiveError("the layer's symbolic link \(path.shown) has no target")
         }
         if target.count > limits.pathBytes {
-            throw LayerArchiveError("the layer's symbolic link \(path.shown) has a target of more than \(limits.pathBytes) bytes")
+            throw LayerArchiveError(
+                "the layer's symbolic link \(path.shown) has a target of more than \(limits.pathBytes) bytes")
         }
         // The target is only text: the container resolves it in its own root.
         try replacing(path) { (tree) throws(Errno) in
@@ -191,7 +191,7 @@ struct LayerUnpacker: ~Copyable {
     }
 
     private func makeHardLink(_ entry: ArchiveEntry, _ path: EntryPath) throws(LayerArchiveError) {
-        let target = try EntryPath(entry.hardLinkTarget ?? [], limits: limits)
+        let target = try EntryPath(entry.hardLinkTarget ?? [], limits: limits, isHardLinkTarget: true)
         func refused(_ reason: String) -> LayerArchiveError {
             LayerArchiveError("the layer's hard link \(path.shown) to \(target.shown) \(reason)")
         }
@@ -221,11 +221,14 @@ struct LayerUnpacker: ~Copyable {
 
     private func refuseDevice(_ path: EntryPath) throws(LayerArchiveError) {
         if path.components[0].elementsEqual("dev".utf8), path.components.count > 1 {
-            warnings.warn("device nodes below /dev in the image are left out: only real root can make them, and containers get their own /dev")
+            warnings.warn(
+                "device nodes below /dev in the image are left out: only real root can make them, and containers get their own /dev"
+            )
             return
         }
         throw LayerArchiveError(
-            "the layer's entry \(path.shown) is a device node, which cannot be made without real root: Operation not permitted")
+            "the layer's entry \(path.shown) is a device node, which cannot be made without real root: Operation not permitted"
+        )
     }
 
     // MARK: Whiteouts
@@ -239,7 +242,7 @@ struct LayerUnpacker: ~Copyable {
                 return
             }
         } catch {
-            throw LayerArchiveError("mark the directory as opaque for", path.shown, error)
+            throw LayerArchiveError("mark the directory as opaque for", shown: path.shown, error)
         }
         let hidden = path.name.bytes.dropFirst(LayerUnpacker.whiteoutPrefix.count)
         let dot = UInt8(ascii: ".")
@@ -256,7 +259,7 @@ struct LayerUnpacker: ~Copyable {
             }
             if existing.isDirectory { try tree.markOpaque(name) }
         } catch {
-            throw LayerArchiveError("make the whiteout for", path.shown, error)
+            throw LayerArchiveError("make the whiteout for", shown: path.shown, error)
         }
     }
 
@@ -272,23 +275,24 @@ struct LayerUnpacker: ~Copyable {
         }
     }
 
+    private mutating func rememberImplicit(_ path: PathBytes, _ inode: UInt64) {
+        remember(Array(path.bytes), inode, LayerUnpacker.inherited(path, from: lower))
+    }
+
     /// A directory that the archive has no entry for looks as it does below: overlay shows the attributes of the
     /// highest layer, so `tmp/x` alone must not turn /tmp into a directory that only root may write.
-    private mutating func rememberImplicit(_ path: PathBytes, _ inode: UInt64) {
-        var attributes = EntryAttributes(
-            user: 0, group: 0, permissions: 0o755, modified: FileTime(seconds: 0, nanoseconds: 0))
+    private static func inherited(_ path: PathBytes, from lower: [String]) -> EntryAttributes {
         for layer in lower {
             guard let root = try? File.open(layer, O_PATH | O_DIRECTORY),
                 let directory = try? DirectoryEntry.open(
                     path, O_PATH | O_DIRECTORY, resolve: UInt64(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), in: root),
                 let status = try? File.status(directory)
             else { continue }
-            attributes = EntryAttributes(
+            return EntryAttributes(
                 user: status.owner, group: status.group, permissions: status.permissions,
                 modified: FileTime(seconds: status.modifiedSeconds, nanoseconds: 0))
-            break
         }
-        remember(Array(path.bytes), inode, attributes)
+        return EntryAttributes(user: 0, group: 0, permissions: 0o755, modified: FileTime(seconds: 0, nanoseconds: 0))
     }
 
     // Backwards, so that a directory which its owner may not enter is closed after what is in it.
@@ -308,7 +312,7 @@ struct LayerUnpacker: ~Copyable {
         } catch {
             switch error {
             case .noSuchFileOrDirectory, .notDirectory, .tooManySymbolicLinkLevels: return nil
-            default: throw LayerArchiveError("open the layer's directory", shown, error)
+            default: throw LayerArchiveError("open the layer's directory", shown: shown, error)
             }
         }
     }

@@ -26,7 +26,8 @@ struct OCILayout {
 
     /// The images for this platform. Those without a platform in the index are taken as they are.
     func images(in blobs: inout StagedBlobs) throws(LayerArchiveError) -> [ArchivedImage] {
-        guard let layout = try archive.file("oci-layout", in: &blobs), let file = try archive.file("index.json", in: &blobs)
+        guard let layout = try archive.file("oci-layout", in: &blobs),
+            let file = try archive.file("index.json", in: &blobs)
         else { throw LayerArchiveError("the OCI archive has no \"oci-layout\" or no \"index.json\"") }
         let document = try blobs.document(layout.digest, name: "oci-layout")
         let version = try parsing("oci-layout") { () throws(ImageSpecError) in
@@ -70,7 +71,8 @@ struct OCILayout {
             return try manifest(descriptor, in: &blobs)
         }
         guard MediaType.isIndex(descriptor.mediaType) else {
-            throw LayerArchiveError("\(descriptor.digest) in the archive's index is \"\(descriptor.mediaType)\", which is not an image")
+            throw LayerArchiveError(
+                "\(descriptor.digest) in the archive's index is \"\(descriptor.mediaType)\", which is not an image")
         }
         if depth >= OCILayout.deepestIndex { throw LayerArchiveError("the archive's indexes are nested too deep") }
         try archive.require(descriptor, name: "the index \(descriptor.digest)", in: &blobs)
@@ -89,7 +91,8 @@ struct OCILayout {
         let manifest = try parsing(name) { () throws(ImageSpecError) in try ImageManifest(json) }
         if manifest.mediaType != descriptor.mediaType {
             // CVE-2021-41190: one document read as two things.
-            throw LayerArchiveError("\(name) says that it is \"\(manifest.mediaType)\", its descriptor \"\(descriptor.mediaType)\"")
+            throw LayerArchiveError(
+                "\(name) says that it is \"\(manifest.mediaType)\", its descriptor \"\(descriptor.mediaType)\"")
         }
         guard MediaType.isConfig(manifest.config.mediaType) else {
             throw LayerArchiveError("\(name) is an artifact of the type \"\(manifest.config.mediaType)\", not an image")
@@ -100,7 +103,8 @@ struct OCILayout {
         var layers: [LayerSource] = []
         for layer in manifest.layers {
             guard let type = MediaType.layerType(layer.mediaType) else {
-                throw LayerArchiveError("\(name) has a layer of the type \"\(layer.mediaType)\", which cannot be unpacked")
+                throw LayerArchiveError(
+                    "\(name) has a layer of the type \"\(layer.mediaType)\", which cannot be unpacked")
             }
             try archive.require(layer, name: "the layer \(layer.digest)", in: &blobs)
             layers.append(LayerSource(blob: layer.digest, size: layer.size, mediaType: type))

@@ -3,7 +3,7 @@ import CArchive
 import OCISpec
 
 /// SHA-256 by OpenSSL's libcrypto, which uses the CPU's instructions: EVP_DigestInit(3).
-final class SHA256 {
+package final class SHA256 {
     private let context: OpaquePointer
 
     init() throws(LayerArchiveError) {
@@ -29,7 +29,7 @@ final class SHA256 {
         return Digest(bytes: bytes)
     }
 
-    static func digest(_ bytes: [UInt8]) throws(LayerArchiveError) -> Digest {
+    package static func digest(_ bytes: [UInt8]) throws(LayerArchiveError) -> Digest {
         let hash = try SHA256()
         bytes.withUnsafeBytes { hash.update($0) }
         return hash.finish()

@@ -41,7 +41,8 @@ package struct StagedBlobs: ~Copyable {
     ) throws(LayerArchiveError) -> (digest: Digest, size: Int64) {
         incoming += 1
         let path = staging.path + "/blobs/incoming-\(incoming)"
-        let hashed = try DigestingSource(source, limit: limit, excess: "\(name) is larger than its declared \(limit) bytes")
+        let hashed = try DigestingSource(
+            source, limit: limit, excess: "\(name) is larger than its declared \(limit) bytes")
         let file = try create(path)
         while true {
             let piece = try hashed.next()
@@ -51,7 +52,8 @@ package struct StagedBlobs: ~Copyable {
         let digest = hashed.digest()
         do { try file.close() } catch { throw LayerArchiveError("write \(name) to", path, error) }
         if let expected, expected != digest {
-            throw LayerArchiveError("\(name) has the digest \(digest), not \(expected): the archive is damaged; get it again")
+            throw LayerArchiveError(
+                "\(name) has the digest \(digest), not \(expected): the archive is damaged; get it again")
         }
         do { try File.rename(path, staging.blobPath(digest)) } catch {
             throw LayerArchiveError("write \(name) to", path, error)

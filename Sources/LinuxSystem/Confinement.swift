@@ -36,5 +36,5 @@ public enum Confinement {
     public static func raiseDescriptorLimit() -> Int { Int(clamping: samara_raise_descriptor_limit()) }
 
     /// Writing to a closed connection becomes EPIPE, also where there is no flag for it (`splice(2)`).
-    public static func ignoreBrokenPipes() throws(Errno) { _ = try checked(samara_ignore_broken_pipe_signal()) }
+    public static func ignoreBrokenPipes() throws(Errno) { _ = try checked(samara_ignore_signal(SIGPIPE)) }
 }

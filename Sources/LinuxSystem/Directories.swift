@@ -42,32 +42,6 @@ public enum Directory {
         if samara_errno() != 0 { throw lastErrno() }
         return names
     }
-
-    /// Removes `path` and all below it, never following a symbolic link and never leaving the tree.
-    /// Missing is success. Directories without write or search permission are made accessible first, because
-    /// images contain them and their owner may remove them.
-    public static func removeTree(_ path: String, at directory: Int32 = AT_FDCWD) throws(Errno) {
-        do { try File.unlink(path, at: directory) } catch .noSuchFileOrDirectory { return } catch .isDirectory {
-            try removeContents(path, at: directory)
-            do { try File.unlink(path, flags: AT_REMOVEDIR, at: directory) } catch .noSuchFileOrDirectory {}
-        } catch .notPermitted {
-            // unlink(2) of a directory is EISDIR on Linux, EPERM in POSIX and on some filesystems.
-            try removeContents(path, at: directory)
-            try File.unlink(path, flags: AT_REMOVEDIR, at: directory)
-        }
-    }
-
-    private static func removeContents(_ path: String, at directory: Int32) throws(Errno) {
-        var opened: Int32 = samara_openat(directory, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
-        if opened < 0, samara_errno() == EACCES {
-            _ = fchmodat(directory, path, 0o700, 0)
-            opened = samara_openat(directory, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
-        }
-        let fd = OwnedFD(try checked(opened))
-        var names = try Directory.names(".", at: fd.raw)
-        if !names.isEmpty { _ = fchmod(fd.raw, 0o700) }
-        while let name = names.popLast() { try removeTree(name, at: fd.raw) }
-    }
 }
 
 extension Directory {

@@ -64,7 +64,17 @@ public enum DirectoryEntry {
                 var how = open_how()
                 how.flags = UInt64(UInt32(bitPattern: flags | O_CLOEXEC))
                 how.resolve = resolve
-                return try retrying { samara_openat2(directory, text, &how, MemoryLayout<open_how>.size) }
+                // Restricted resolution of ".." is EAGAIN when anything was mounted or renamed meanwhile, anywhere
+                // on the machine: openat2(2), ERRORS.
+                var attempts = 0
+                while true {
+                    do throws(Errno) {
+                        return try retrying { samara_openat2(directory, text, &how, MemoryLayout<open_how>.size) }
+                    } catch {
+                        attempts += 1
+                        if error != .resourceTemporarilyUnavailable || attempts == 1000 { throw error }
+                    }
+                }
             })
     }
 

@@ -10,12 +10,20 @@ public struct FileLock: ~Copyable {
 
     private init(holding fd: consuming OwnedFD) { self.fd = fd }
 
-    /// Waits for the lock. The file is made if missing and never removed: removing it would let two holders exist.
+    /// Waits for the lock. The file is made if missing. Its holder may remove it: whoever waited meanwhile has locked a
+    /// file without a name and starts again, so that there are never two holders.
     public static func acquire(_ path: String) throws(Errno) -> FileLock {
-        let fd = try File.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
-        let raw = fd.raw
-        _ = try retrying { flock(raw, LOCK_EX) }
-        return FileLock(holding: fd)
+        while true {
+            let fd = try File.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            let raw = fd.raw
+            _ = try retrying { flock(raw, LOCK_EX) }
+            if isNamed(fd, path) { return FileLock(holding: fd) }
+        }
+    }
+
+    private static func isNamed(_ fd: borrowing OwnedFD, _ path: String) -> Bool {
+        guard let held = try? File.status(fd), let named = try? File.status(path, follow: false) else { return false }
+        return held.inode == named.inode && held.device == named.device
     }
 
     /// Takes the lock only if nobody holds it; nil otherwise.
@@ -26,9 +34,10 @@ public struct FileLock: ~Copyable {
             if error == .wouldBlock { return nil }
             throw error
         }
+        if !isNamed(fd, path) { return nil }
         return FileLock(holding: fd)
     }
 
-    /// The descriptor, for a child process that must give up its share of the lock.
-    public var descriptor: Int32 { fd.raw }
+    /// A descriptor that shares the lock, for a child process to hold: the lock ends when both are closed.
+    public func share() throws(Errno) -> Int32 { try fd.duplicate().release() }
 }

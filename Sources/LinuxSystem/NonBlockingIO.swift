@@ -2,13 +2,7 @@
 import CLinux
 import SystemPackage
 
-/// What one read or write that does not wait has done.
-public enum IOResult: Equatable, Sendable {
-    case bytes(Int)
-    case wouldBlock
-    case endOfFile
-    case failed(Errno)
-
+extension TransferOutcome {
     fileprivate init(reading count: Int) {
         if count > 0 { self = .bytes(count) } else if count == 0 { self = .endOfFile } else { self.init(lastErrno()) }
     }
@@ -31,45 +25,35 @@ public enum NonBlockingIO {
     }
 
     /// `read(2)`.
-    public static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
-        IOResult(reading: CLinux.read(descriptor, buffer.baseAddress, buffer.count))
+    public static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> TransferOutcome {
+        TransferOutcome(reading: CLinux.read(descriptor, buffer.baseAddress, buffer.count))
     }
 
     /// `write(2)`. EPIPE also raises SIGPIPE, which the caller blocks.
-    public static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> IOResult {
-        IOResult(writing: CLinux.write(descriptor, bytes.baseAddress, bytes.count))
+    public static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferOutcome {
+        TransferOutcome(writing: CLinux.write(descriptor, bytes.baseAddress, bytes.count))
     }
 
     /// `pwritev2(2)` RWF_NOWAIT: does not wait even on a blocking descriptor. EOPNOTSUPP: this file cannot do that.
-    public static func writeNoWait(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> IOResult {
-        IOResult(writing: samara_write_nowait(descriptor, bytes.baseAddress, bytes.count))
+    public static func writeNoWait(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferOutcome {
+        TransferOutcome(writing: samara_write_nowait(descriptor, bytes.baseAddress, bytes.count))
     }
 
     /// `send(2)` MSG_DONTWAIT; on a SOCK_SEQPACKET socket the whole message or nothing. Never raises SIGPIPE.
-    public static func send(_ socket: Int32, _ bytes: UnsafeRawBufferPointer) -> IOResult {
-        IOResult(writing: samara_send_message(socket, bytes.baseAddress, bytes.count))
+    public static func send(_ socket: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferOutcome {
+        TransferOutcome(writing: samara_send_message(socket, bytes.baseAddress, bytes.count))
     }
 
     /// One message of a SOCK_SEQPACKET socket: `recv(2)` MSG_DONTWAIT. A message longer than `buffer` is EMSGSIZE.
-    public static func receive(_ socket: Int32, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
-        var result = IOResult(reading: samara_receive_message(socket, buffer.baseAddress, buffer.count))
+    public static func receive(_ socket: Int32, into buffer: UnsafeMutableRawBufferPointer) -> TransferOutcome {
+        var result = TransferOutcome(reading: samara_receive_message(socket, buffer.baseAddress, buffer.count))
         if result == .failed(.connectionReset) {
             // The peer closed with messages of ours unread. The kernel reports that before the messages that the peer
             // had sent, once (unix(7), af_unix.c: the queue is kept, sk_err is cleared).
-            result = IOResult(reading: samara_receive_message(socket, buffer.baseAddress, buffer.count))
+            result = TransferOutcome(reading: samara_receive_message(socket, buffer.baseAddress, buffer.count))
         }
         if case .bytes(let count) = result, count > buffer.count { return .failed(.messageTooLong) }
         return result
-    }
-
-    /// The next connection of a non-blocking listener, nil if there is none: `accept4(2)`.
-    public static func accept(_ listener: Int32) throws(Errno) -> OwnedFD? {
-        let raw = samara_accept_message_socket(listener)
-        if raw >= 0 { return OwnedFD(raw) }
-        let error = lastErrno()
-        // accept(2): a connection that died in the queue is no failure of the listener.
-        if error == .wouldBlock || error == .interrupted || error == .connectionAbort { return nil }
-        throw error
     }
 
     /// Whether writing to the descriptor depends on nobody: a regular file, by `fstat(2)`.

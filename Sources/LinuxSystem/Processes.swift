@@ -107,7 +107,7 @@ public enum Process {
     /// Sleeps at least this long: `nanosleep(2)`.
     public static func sleep(milliseconds: Int64) {
         var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
-        while nanosleep(&rest, &rest) != 0, samara_errno() == EINTR {}
+        withUnsafeMutablePointer(to: &rest) { while nanosleep($0, $0) != 0, samara_errno() == EINTR {} }
     }
 
     /// Reaps `pid` if it is an ended child of this process; otherwise does nothing.
@@ -123,7 +123,7 @@ public enum Process {
 
     /// Sets dispositions to "ignore": `sigaction(2)`, SIG_IGN.
     public static func ignoreSignals(_ signals: [Int32]) {
-        for signal in signals { samara_ignore_signal(signal) }
+        for signal in signals { _ = samara_ignore_signal(signal) }
     }
 
     /// The name in ps(1): see `samara_set_process_title`.

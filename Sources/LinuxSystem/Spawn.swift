@@ -49,7 +49,7 @@ public enum Spawn {
         _ path: String, _ arguments: [String], environment: [String]? = nil
     ) throws(Errno) -> Outcome {
         let null = try File.open("/dev/null", O_RDWR)
-        let pipe = try Pipe.make()
+        let pipe = try PipePair.make()
         let pid = try start(
             path, arguments, environment: environment, descriptors: [null.raw, null.raw, pipe.writeEnd.raw])
         let reading = pipe.keepingReadEnd()
@@ -59,16 +59,18 @@ public enum Spawn {
 }
 
 /// `pipe2(2)`, both ends close-on-exec.
-public struct Pipe: ~Copyable {
+public struct PipePair: ~Copyable {
     public var readEnd: OwnedFD
     public var writeEnd: OwnedFD
 
-    public static func make(flags: Int32 = 0) throws(Errno) -> Pipe {
+    public static func make(flags: Int32 = 0) throws(Errno) -> PipePair {
         var raw: [Int32] = [-1, -1]
         _ = try checked(pipe2(&raw, O_CLOEXEC | flags))
-        return Pipe(readEnd: OwnedFD(raw[0]), writeEnd: OwnedFD(raw[1]))
+        return PipePair(readEnd: OwnedFD(raw[0]), writeEnd: OwnedFD(raw[1]))
     }
 
+    /// Gives up ownership of both.
+    public consuming func release() -> (read: Int32, write: Int32) { (readEnd.release(), writeEnd.release()) }
     /// Closes the write end and returns the read end.
     public consuming func keepingReadEnd() -> OwnedFD { readEnd }
     /// Closes the read end and returns the write end.

@@ -84,9 +84,3 @@ public struct Pipe: ~Copyable {
         capacity = Int(max(0, size))
     }
 }
-
-/// The clock of timers: CLOCK_MONOTONIC.
-public enum MonotonicClock {
-    /// Milliseconds since some point in the past.
-    public static var milliseconds: UInt64 { samara_monotonic_milliseconds() }
-}

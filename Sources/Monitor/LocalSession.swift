@@ -55,7 +55,7 @@ public final class LocalSession {
         var status: ExitStatus?
         var graceEnd: Int64 = 0
         while true {
-            let now = MonotonicClock.milliseconds()
+            let now = MonotonicClock.signedMilliseconds
             if let status, isDrained(graceIsOver: now >= graceEnd), !local.isBlocked {
                 try local.checkOutput()
                 return .exited(status)
@@ -83,7 +83,7 @@ public final class LocalSession {
             }
             if polls.events(exitIndex) != [] {
                 status = try reap()
-                graceEnd = MonotonicClock.milliseconds() + LocalSession.drainGrace
+                graceEnd = MonotonicClock.signedMilliseconds + LocalSession.drainGrace
                 for source in sources { source.processEnded() }
             }
         }
@@ -94,7 +94,7 @@ public final class LocalSession {
     public func discardOutput() throws(MonitorError) {
         var polls = PollSet()
         while true {
-            let now = MonotonicClock.milliseconds()
+            let now = MonotonicClock.signedMilliseconds
             polls.removeAll()
             let exitIndex = polls.add(pidfd.raw, .readable)
             for source in sources {
@@ -120,7 +120,7 @@ public final class LocalSession {
     }
 
     private func wait(_ polls: inout PollSet, until deadline: Int64?) throws(MonitorError) {
-        let timeout = deadline.map { $0 - MonotonicClock.milliseconds() }
+        let timeout = deadline.map { $0 - MonotonicClock.signedMilliseconds }
         do throws(Errno) { try polls.wait(timeoutMilliseconds: timeout) } catch {
             throw MonitorError("wait for the process's streams", "", error)
         }

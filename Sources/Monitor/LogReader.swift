@@ -33,9 +33,9 @@ public struct LogQuery: Sendable {
     /// Only so many lines from the end, of each container; nil: all. 0: none of those there are.
     public var tail: Int?
     /// Only lines begun after this moment.
-    public var since: LogTimestamp?
+    public var since: Timestamp?
     /// Only lines begun before this moment.
-    public var until: LogTimestamp?
+    public var until: Timestamp?
     public var timestamps = false
     /// With several containers, their names instead of their IDs in front of lines.
     public var names = false
@@ -135,7 +135,7 @@ public struct LogReader: ~Copyable {
 
     private func isPastUntil() -> Bool {
         guard let until = query.until else { return false }
-        return LogTimestamp.now() >= until
+        return Timestamp.now >= until
     }
 
     private mutating func printAvailable() throws(MonitorError) {
@@ -157,7 +157,7 @@ public struct LogReader: ~Copyable {
         var best: (source: Int, record: LogRecord)?
         for index in cursors.indices {
             guard let record = try cursors[index].peek() else { continue }
-            if let known = best, known.record.time <= record.time { continue }
+            if let known = best, known.record.time.moment <= record.time.moment { continue }
             best = (index, record)
         }
         return best
@@ -166,12 +166,12 @@ public struct LogReader: ~Copyable {
     /// Whether a record is printed: decided by the time at which its line began.
     private mutating func isWanted(_ record: LogRecord, source: Int) -> Bool {
         let begun = openLines[source][record.stream]
-        let wanted = begun ?? isInRange(record.time)
+        let wanted = begun ?? isInRange(record.time.moment)
         openLines[source][record.stream] = record.isPartial ? wanted : nil
         return wanted
     }
 
-    private func isInRange(_ time: LogTimestamp) -> Bool {
+    private func isInRange(_ time: Timestamp) -> Bool {
         if let since = query.since, time <= since { return false }
         if let until = query.until, time >= until { return false }
         return true

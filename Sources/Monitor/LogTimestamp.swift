@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import LinuxSystem
 
-/// A moment in a log: nanoseconds, and the UTC offset it is written with.
-public struct LogTimestamp: Sendable {
-    /// Since 1970-01-01T00:00:00Z.
-    public var seconds: Int64
-    /// 0 to 999,999,999.
-    public var nanoseconds: Int32
-    /// Local time minus UTC, in seconds. Of no meaning to comparisons.
-    public var utcOffset: Int32
+/// A moment in a log, and the UTC offset it is written with.
+struct LogTimestamp {
+    var moment: Timestamp
+    /// Local time minus UTC, in seconds.
+    var utcOffset: Int32
 
-    public init(seconds: Int64, nanoseconds: Int32 = 0, utcOffset: Int32 = 0) {
-        self.seconds = seconds
-        self.nanoseconds = nanoseconds
+    init(_ moment: Timestamp, utcOffset: Int32 = 0) {
+        self.moment = moment
         self.utcOffset = utcOffset
     }
 
     /// Now, in local time.
     static func now() -> LogTimestamp {
-        let time = WallClock.now()
-        return LogTimestamp(
-            seconds: time.seconds, nanoseconds: time.nanoseconds, utcOffset: WallClock.utcOffset(at: time.seconds))
+        let moment = Timestamp.now
+        return LogTimestamp(moment, utcOffset: moment.localOffset)
     }
 
     /// How UTC itself is written: `+00:00` in k8s-file logs, `Z` everywhere else.
@@ -28,7 +23,7 @@ public struct LogTimestamp: Sendable {
 
     /// Appends RFC 3339 with nine fraction digits: "2026-11-22T20:08:17.123456789+00:00".
     func append(to bytes: inout [UInt8], utc: UTCStyle) {
-        let local = seconds + Int64(utcOffset)
+        let local = moment.seconds + Int64(utcOffset)
         let dayNumber = LogTimestamp.floorDivide(local, 86400)
         let second = Int(local - dayNumber * 86400)
         let date = LogTimestamp.civil(dayNumber)
@@ -44,7 +39,7 @@ public struct LogTimestamp: Sendable {
         bytes.append(UInt8(ascii: ":"))
         LogTimestamp.append(second % 60, width: 2, to: &bytes)
         bytes.append(UInt8(ascii: "."))
-        LogTimestamp.append(Int(nanoseconds), width: 9, to: &bytes)
+        LogTimestamp.append(Int(moment.nanoseconds), width: 9, to: &bytes)
         if utcOffset == 0, utc == .letter {
             bytes.append(UInt8(ascii: "Z"))
             return
@@ -88,9 +83,9 @@ public struct LogTimestamp: Sendable {
         }
         guard digits.isAtEnd else { return nil }
         let days = LogTimestamp.dayNumber(year: year, month: month, day: day)
-        self.init(
-            seconds: days * 86400 + hour * 3600 + minute * 60 + second - offset, nanoseconds: Int32(fraction),
-            utcOffset: Int32(offset))
+        moment = Timestamp(
+            seconds: days * 86400 + hour * 3600 + minute * 60 + second - offset, nanoseconds: Int32(fraction))
+        utcOffset = Int32(offset)
     }
 
     private struct Scanner<Text: Collection<UInt8>> {
@@ -149,15 +144,5 @@ public struct LogTimestamp: Sendable {
         let day = Int(dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)
         let month = Int((monthFromMarch + 2) % 12 + 1)
         return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
-    }
-}
-
-extension LogTimestamp: Comparable {
-    public static func == (a: LogTimestamp, b: LogTimestamp) -> Bool {
-        a.seconds == b.seconds && a.nanoseconds == b.nanoseconds
-    }
-
-    public static func < (a: LogTimestamp, b: LogTimestamp) -> Bool {
-        a.seconds != b.seconds ? a.seconds < b.seconds : a.nanoseconds < b.nanoseconds
     }
 }

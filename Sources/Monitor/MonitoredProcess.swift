@@ -77,7 +77,7 @@ final class Source {
     }
 
     /// Reads once. The result is only ever `bytes`, `wouldBlock` or `endOfFile`.
-    func read(into buffer: UnsafeMutableRawBufferPointer, processEnded: Bool) -> IOResult {
+    func read(into buffer: UnsafeMutableRawBufferPointer, processEnded: Bool) -> TransferOutcome {
         let result = NonBlockingIO.read(channel.raw, into: buffer)
         switch result {
         case .bytes(let count):
@@ -88,7 +88,7 @@ final class Source {
         case .wouldBlock: return result
         case .failed(.ioError) where isTerminal && !processEnded:
             // EIO from a master: no slave is open now. A process may open the container's console again.
-            quietUntil = MonotonicClock.milliseconds() + Source.hangUpInterval
+            quietUntil = MonotonicClock.signedMilliseconds + Source.hangUpInterval
             return .wouldBlock
         case .endOfFile, .failed:
             ended = true

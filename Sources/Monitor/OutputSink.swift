@@ -60,7 +60,7 @@ final class OutputSink {
         var done = 0
         while done < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-            let result: IOResult
+            let result: TransferOutcome
             switch way {
             case .plain: result = NonBlockingIO.write(descriptor, rest)
             case .noWait: result = NonBlockingIO.writeNoWait(descriptor, rest)

@@ -70,7 +70,7 @@ public final class Relay {
         var status: ExitStatus?
         var graceEnd: Int64 = 0
         while true {
-            let now = MonotonicClock.milliseconds()
+            let now = MonotonicClock.signedMilliseconds
             if status != nil, isDrained(graceIsOver: now >= graceEnd) { break }
             let hold = clients.contains { $0.isStalled }
             polls.removeAll()
@@ -93,7 +93,7 @@ public final class Relay {
             if polls.events(listenerIndex) != [] { acceptClients() }
             if polls.events(exitIndex) != [] {
                 status = try reap(process.pidfd)
-                graceEnd = MonotonicClock.milliseconds() + options.drainGrace
+                graceEnd = MonotonicClock.signedMilliseconds + options.drainGrace
                 for source in sources { source.processEnded() }
             }
             dropDeadClients()
@@ -179,7 +179,7 @@ public final class Relay {
     // MARK: Waiting
 
     private func addListener() -> Int? {
-        guard let listener, MonotonicClock.milliseconds() >= acceptAfter else { return nil }
+        guard let listener, MonotonicClock.signedMilliseconds >= acceptAfter else { return nil }
         return polls.add(listener.raw, .readable)
     }
 
@@ -190,7 +190,7 @@ public final class Relay {
     }
 
     private func wait(until deadline: Int64?) throws(MonitorError) {
-        let timeout = deadline.map { $0 - MonotonicClock.milliseconds() }
+        let timeout = deadline.map { $0 - MonotonicClock.signedMilliseconds }
         do throws(Errno) { try polls.wait(timeoutMilliseconds: timeout) } catch {
             throw MonitorError("wait for the container's streams", "", error)
         }
@@ -211,14 +211,14 @@ public final class Relay {
     private func acceptClients() {
         guard let listener else { return }
         do throws(Errno) {
-            while let socket = try NonBlockingIO.accept(listener.raw) {
-                let client = RelayClient(socket, isForeground: false)
+            while true {
+                let client = RelayClient(try UnixSocket.accept(listener.raw), isForeground: false)
                 clients.append(client)
                 greet(client)
             }
-        } catch {
+        } catch .wouldBlock {} catch .connectionAbort {} catch {
             // EMFILE and the like: the client stays in the queue and keeps the listener readable, so look away a while.
-            acceptAfter = MonotonicClock.milliseconds() + 1000
+            acceptAfter = MonotonicClock.signedMilliseconds + 1000
         }
     }
 
@@ -232,7 +232,7 @@ public final class Relay {
     }
 
     private func dropDeadClients() {
-        let now = MonotonicClock.milliseconds()
+        let now = MonotonicClock.signedMilliseconds
         for client in clients where !client.isForeground {
             if let since = client.stalledSince, now - since >= options.stallLimit { client.drop() }
         }
@@ -249,7 +249,7 @@ public final class Relay {
             polls.removeAll()
             let signalIndex = polls.add(signals.descriptor, .readable)
             addClients()
-            do throws(MonitorError) { try wait(until: nextDeadline(MonotonicClock.milliseconds(), graceEnd: nil)) } catch { break }
+            do throws(MonitorError) { try wait(until: nextDeadline(MonotonicClock.signedMilliseconds, graceEnd: nil)) } catch { break }
             // Only clients are waited for any more; a request to end is a request not to.
             if polls.events(signalIndex) != [], endingSignalArrived() { break }
             for client in clients {

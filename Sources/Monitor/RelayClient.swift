@@ -44,7 +44,7 @@ final class RelayClient {
         if queue.isEmpty {
             stalledSince = nil
         } else if progressed || stalledSince == nil {
-            stalledSince = MonotonicClock.milliseconds()
+            stalledSince = MonotonicClock.signedMilliseconds
         }
     }
 }

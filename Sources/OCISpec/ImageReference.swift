@@ -99,7 +99,8 @@ public struct PartialImageReference: Equatable, Sendable {
     /// The full reference; `domain` is used where none was typed, the tag `latest` where neither tag nor digest was.
     public func qualified(domain fallback: String) -> ImageReference {
         let domain = self.domain ?? fallback
-        let path = domain == "docker.io" && !self.path.utf8.contains(UInt8(ascii: "/")) ? "library/" + self.path : self.path
+        let path =
+            domain == "docker.io" && !self.path.utf8.contains(UInt8(ascii: "/")) ? "library/" + self.path : self.path
         return ImageReference(
             domain: domain, path: path, tag: tag ?? (digest == nil ? "latest" : nil), digest: digest)
     }

@@ -65,7 +65,9 @@ enum ImageCommand {
             images = input == "-" ? try loader.load(OwnedFD(0), name: "standard input") : try loader.load(path: input)
         } catch { throw CommandFailure(error.description) }
         for image in images {
-            for name in image.names.isEmpty ? [image.id.description] : image.names { Output.line("Loaded image: \(name)") }
+            for name in image.names.isEmpty ? [image.id.description] : image.names {
+                Output.line("Loaded image: \(name)")
+            }
         }
     }
 
@@ -81,7 +83,9 @@ enum ImageCommand {
                 total += fields.count == 3 ? Int(String(decoding: fields[2], as: UTF8.self)) ?? 0 : 0
             }
             if ids <= 1 {
-                warnings.warn("only one user or group id is mapped, so all files of the image belong to it; give the user a range in /etc/subuid and /etc/subgid")
+                warnings.warn(
+                    "only one user or group id is mapped, so all files of the image belong to it; give the user a range in /etc/subuid and /etc/subgid"
+                )
                 return .unpacking
             }
         }

@@ -39,6 +39,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -140,7 +141,6 @@ static inline int samara_setrlimit(int resource, const struct rlimit64 *limit) {
 static inline long syscall_getcwd(void *buffer, size_t size) { return syscall(SYS_getcwd, buffer, size); }
 extern char **environ;
 static inline char **samara_environ(void) { return environ; }
-static inline void samara_ignore_signal(int number) { signal(number, SIG_IGN); }
 // libc's, for its handlers around malloc; Swift hides fork.
 static inline pid_t samara_fork(void) { return fork(); }
 static inline pid_t samara_getpid(void) { return (pid_t)syscall(SYS_getpid); }

@@ -85,6 +85,11 @@ int samara_epoll_wait(int epoll, struct epoll_event *events, int count, int time
 int samara_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
 static inline uint64_t samara_epoll_token(const struct epoll_event *event) { return event->data.u64; }
 
+/// Blocks the signals and returns a signalfd(2) for them, non-blocking and close-on-exec.
+int samara_signal_descriptor(const int *signals, int count);
+int samara_ignore_signal(int signal);
+/// poll(2) for POLLIN of one descriptor.
+int samara_poll_readable(int fd, int timeoutMilliseconds);
 /// unshare(2).
 int samara_unshare(int flags);
 /// CLOCK_MONOTONIC in milliseconds, from the vDSO.
@@ -92,6 +97,5 @@ uint64_t samara_monotonic_milliseconds(void);
 /// Sets the soft RLIMIT_NOFILE to the hard one and returns it.
 uint64_t samara_raise_descriptor_limit(void);
 int samara_forbid_core_dumps(void);
-int samara_ignore_broken_pipe_signal(void);
 
 #endif

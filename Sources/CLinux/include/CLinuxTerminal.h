@@ -48,9 +48,6 @@ static inline ssize_t samara_receive_message(int socket, void *bytes, size_t len
     // MSG_TRUNC makes the result the length of the whole message, so that a longer one is noticed.
     return recv(socket, bytes, length, MSG_DONTWAIT | MSG_TRUNC);
 }
-static inline int samara_accept_message_socket(int listener) {
-    return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-}
 
 static inline int samara_inotify_init(void) { return inotify_init1(IN_CLOEXEC | IN_NONBLOCK); }
 

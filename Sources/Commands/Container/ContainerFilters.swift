@@ -9,7 +9,7 @@ struct ContainerFilters {
     /// `status` was given, so containers in all states are looked at.
     let namesStatus: Bool
 
-    init(_ texts: [String], _ engine: @autoclosure () throws -> Engine, now: Moment = .now) throws {
+    init(_ texts: [String], _ engine: Engine, now: Moment = .now) throws {
         var values: [(key: String, values: [String])] = []
         for text in texts {
             let (key, value) = KeyValueList.split(text)
@@ -19,13 +19,13 @@ struct ContainerFilters {
             }
         }
         namesStatus = values.contains { $0.key == "status" }
-        tests = try values.map { try ContainerFilters.test($0.key, $0.values, try engine, now) }
+        tests = try values.map { try ContainerFilters.test($0.key, $0.values, engine, now) }
     }
 
     func accepts(_ container: ListedContainer) -> Bool { tests.allSatisfy { $0(container) } }
 
     private static func test(
-        _ key: String, _ values: [String], _ engine: () throws -> Engine, _ now: Moment
+        _ key: String, _ values: [String], _ engine: Engine, _ now: Moment
     ) throws -> (ListedContainer) -> Bool {
         func any(_ test: @escaping (ListedContainer, String) -> Bool) -> (ListedContainer) -> Bool {
             { container in values.contains { test(container, $0) } }
@@ -51,10 +51,10 @@ struct ContainerFilters {
             return { states.contains($0.state.status) }
         case "ancestor": return any { imageFits($0.record, $1) }
         case "before":
-            let created = try values.map { try engine().container($0).record.created }
+            let created = try values.map { try engine.container($0).record.created }
             return { container in created.contains { container.record.created < $0 } }
         case "since":
-            let created = try values.map { try engine().container($0).record.created }
+            let created = try values.map { try engine.container($0).record.created }
             return { container in created.contains { container.record.created > $0 } }
         case "until":
             let moments = try values.map { try Moment.interpreting($0, now: now) }

@@ -74,7 +74,7 @@ struct ContainerInspection {
             "ConmonPid": .int(isAlive ? Int64(state.monitor?.pid ?? 0) : 0), "ExitCode": .int(Int64(state.exitCode)),
             "Error": .string(state.error), "StartedAt": style.text(state.started.map(Moment.init) ?? .zero),
             "FinishedAt": style.text(state.finished.map(Moment.init) ?? .zero),
-            "Health": ["Status": "", "FailingStreak": 0, "Log": nil], "StoppedByUser": .bool(state.wasStoppedByUser),
+            "Health": ["Status": "", "FailingStreak": 0, "Log": nil],
         ]
     }
 
@@ -108,13 +108,13 @@ struct ContainerInspection {
         let hasAddress = record.network == .private && (state.status == .running || state.status == .paused)
         var object = JSONObject()
         object["EndpointID"] = .string("")
-        object["Gateway"] = .string(hasAddress ? PodAddress.gateway : "")
-        object["IPAddress"] = .string(hasAddress ? PodAddress.container : "")
-        object["IPPrefixLen"] = .int(hasAddress ? PodAddress.prefixLength : 0)
-        object["IPv6Gateway"] = .string("")
-        object["GlobalIPv6Address"] = .string("")
-        object["GlobalIPv6PrefixLen"] = .int(0)
-        object["MacAddress"] = .string("")
+        object["Gateway"] = .string(hasAddress ? PodAddresses.gateway4 : "")
+        object["IPAddress"] = .string(hasAddress ? PodAddresses.ipv4 : "")
+        object["IPPrefixLen"] = .int(hasAddress ? PodAddresses.prefixLength4 : 0)
+        object["IPv6Gateway"] = .string(hasAddress ? PodAddresses.gateway6 : "")
+        object["GlobalIPv6Address"] = .string(hasAddress ? PodAddresses.ipv6 : "")
+        object["GlobalIPv6PrefixLen"] = .int(hasAddress ? PodAddresses.prefixLength6 : 0)
+        object["MacAddress"] = .string(hasAddress ? PodAddresses.hardwareAddress : "")
         object["Bridge"] = .string("")
         object["SandboxID"] = .string("")
         object["HairpinMode"] = .bool(false)

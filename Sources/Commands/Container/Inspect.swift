@@ -119,7 +119,7 @@ struct InspectionFinder {
             let pod = try container.record.podID.map { (id) throws(EngineError) in try engine.pod(id) }
             return ListedContainer(
                 container: container, isInfra: false, podName: pod?.record.name ?? "",
-                ports: try engine.ports(of: container), infraID: pod?.record.infraID ?? "")
+                ports: engine.ports(of: container), infraID: pod?.record.infraID ?? "")
         } catch {
             guard error.kind == .noSuchContainer else { throw error }
             guard let pod = try InfraContainers.pod(of: name, engine), let infra = InfraContainers.container(of: pod) else {

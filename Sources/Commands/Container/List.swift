@@ -24,10 +24,10 @@ func psCommand(_ name: String = "ps", aliases: [String] = []) -> Command<Session
                 .bool("pod", short: "p", help: "Print the ID and name of the pod the containers are associated with"),
                 .bool("quiet", short: "q", help: "Print the numeric IDs of the containers only"),
                 .custom(
-                    "sort", typeName: "choice", help: "Sort output by: " + ContainerOrder.names.joined(separator: ", "),
+                    "sort", typeName: "choice", help: "Sort output by: " + ContainerOrder.choices.joined(separator: ", "),
                     problem: {
                         ContainerOrder(rawValue: $0) == nil
-                            ? "\"\($0)\" is not a valid value.  Choose from: \"\(ContainerOrder.names.joined(separator: ", "))\""
+                            ? "\"\($0)\" is not a valid value.  Choose from: \"\(ContainerOrder.choices.joined(separator: ", "))\""
                             : nil
                     }),
             ],
@@ -75,7 +75,7 @@ extension ParsedArguments {
 enum ContainerOrder: String, CaseIterable {
     case command, created, id, image, names, runningfor, status
 
-    static var names: [String] { allCases.map(\.rawValue) }
+    static var choices: [String] { allCases.map(\.rawValue) }
 
     func sorted(_ containers: [ListedContainer]) -> [ListedContainer] {
         switch self {

@@ -39,7 +39,7 @@ private func port(_ session: Session, _ arguments: ParsedArguments) throws -> In
 private func target(_ arguments: ParsedArguments, _ engine: Engine) throws -> (ports: [PortRecord], rest: [String]) {
     do {
         let (container, rest) = try ContainerTargets.single(arguments, engine)
-        return (try engine.ports(of: container), rest)
+        return (engine.ports(of: container), rest)
     } catch let error as EngineError where error.kind == .noSuchContainer {
         guard let name = arguments.positional.first, let pod = try InfraContainers.pod(of: name, engine) else { throw error }
         return (pod.record.ports, Array(arguments.positional.dropFirst()))

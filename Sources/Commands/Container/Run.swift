@@ -44,21 +44,20 @@ private func run(_ session: Session, _ arguments: ParsedArguments) throws -> Int
     let attach = try attachRequest(arguments)
     let engine = try session.engine(arguments)
     let request = try containerRequest(session, arguments, engine)
-    if request.settings.hasTerminal, request.settings.isInteractive, !Descriptors.isTerminal(0) {
+    if request.settings.hasTerminal, request.settings.isInteractive, !Terminal.isTerminal(0) {
         Session.warn("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     }
     let container = try engine.create(request)
-    do throws(EngineError) {
-        let code = try engine.start(container, attach: attach)
-        if attach == nil { try session.print(container.record.id + "\n") }
-        return code ?? 0
-    } catch {
-        // As Podman: a container that never ran stays only without --rm, and a pod made for it is never left behind.
+    let code: Int32?
+    do { code = try engine.start(container, attach: attach) } catch {
+        // As Podman: a container that never ran stays only without --rm.
         if request.settings.isAutoRemoved {
             try? engine.remove(container, force: true, removesVolumes: true, timeout: 0)
         }
         throw error
     }
+    if attach == nil { try session.print(container.record.id + "\n") }
+    return code ?? 0
 }
 
 /// How the foreground follows the container; nil with -d.
@@ -95,32 +94,28 @@ func containerRequest(
     return request
 }
 
-/// Flags that mean nothing for a container whose pod owns what they configure.
+/// Flags that say nothing about a member of a pod, because the pod has what they configure. The engine refuses
+/// --publish, --network and --hostname itself.
 enum PodConflicts {
+    private static let dnsFlags = ["dns", "dns-option", "dns-search"]
+
     /// Whether the pod has to be read to know: not on the usual start path.
     static func mayExist(_ arguments: ParsedArguments) -> Bool {
-        ["publish", "publish-all", "expose", "hostname", "network", "dns", "dns-option", "dns-search"].contains {
-            arguments.isSet($0)
-        }
+        (dnsFlags + ["expose", "add-host", "no-hosts"]).contains { arguments.isSet($0) }
     }
 
     static func check(_ arguments: ParsedArguments, joining pod: PodRecord) throws(Failure) {
-        if pod.shares("net") {
-            let shared = "network cannot be configured when it is shared with a pod"
-            if arguments.isSet("publish") || arguments.bool("publish-all") || arguments.isSet("expose") {
-                throw Failure(
-                    "invalid config provided: published or exposed ports must be defined when the pod is created: \(shared)")
-            }
-            if arguments.isSet("network") {
-                throw Failure("invalid config provided: the network must be defined when the pod is created: \(shared)")
-            }
-            if arguments.isSet("dns") || arguments.isSet("dns-option") || arguments.isSet("dns-search") {
-                throw Failure("invalid config provided: DNS must be configured when the pod is created: \(shared)")
-            }
-        }
-        if pod.shares("uts"), arguments.isSet("hostname") {
+        guard pod.hasInfra, pod.shares("net") else { return }
+        let shared = "network cannot be configured when it is shared with a pod"
+        if arguments.isSet("expose") {
             throw Failure(
-                "invalid config provided: cannot set hostname when joining the pod UTS namespace: invalid configuration")
+                "invalid config provided: published or exposed ports must be defined when the pod is created: \(shared)")
+        }
+        if arguments.isSet("add-host") || arguments.isSet("no-hosts") {
+            throw Failure("invalid config provided: extra host entries must be specified on the pod: \(shared)")
+        }
+        if dnsFlags.contains(where: { arguments.isSet($0) }) {
+            throw Failure("invalid config provided: DNS must be configured when the pod is created: \(shared)")
         }
     }
 }

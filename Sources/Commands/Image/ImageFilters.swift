@@ -5,7 +5,7 @@ import Presentation
 
 /// --filter of `images`: podman-images(1).
 struct ImageFilters {
-    private var tests: [(ListedImage) -> Bool] = []
+    private var tests: [(NamedImage) -> Bool] = []
     /// Which of an image's names the `reference` filters leave; nil without one.
     private(set) var references: ((String) -> Bool)?
 
@@ -26,11 +26,11 @@ struct ImageFilters {
         }
     }
 
-    func accepts(_ image: ListedImage) -> Bool { tests.allSatisfy { $0(image) } }
+    func accepts(_ image: NamedImage) -> Bool { tests.allSatisfy { $0(image) } }
 
     private static func test(
         _ key: String, _ value: String, _ engine: Engine, _ users: [String: [Container]], _ now: Moment
-    ) throws -> (ListedImage) -> Bool {
+    ) throws -> (NamedImage) -> Bool {
         switch key {
         case "dangling":
             let wanted = try truth(value, key)

@@ -59,7 +59,7 @@ struct HistoryTable {
         var created: Moment { entry.created.flatMap { try? Moment(rfc3339: $0) } ?? .zero }
     }
 
-    static func rows(_ image: ListedImage) -> [Row] {
+    static func rows(_ image: NamedImage) -> [Row] {
         var layers = image.record.layers[...]
         var rows: [Row] = []
         for (index, entry) in image.record.history.enumerated() {

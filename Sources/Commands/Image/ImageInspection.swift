@@ -21,7 +21,7 @@ func imageInspectCommand() -> Command<Session> {
 
 /// `image inspect`: one object per image, in Podman's shape.
 struct ImageInspection {
-    let image: ListedImage
+    let image: NamedImage
     let style: MomentStyle
 
     static let aliases = ["ID": "Id", "OS": "Os", "DiffIDs": "Layers"]

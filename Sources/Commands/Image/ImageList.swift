@@ -43,7 +43,7 @@ private func list(_ session: Session, _ arguments: ParsedArguments) throws -> In
     let users = try ImageLookup.users(engine)
     let filters = try ImageFilters(filterTexts, engine, users: users, now: now)
     let table = ImageTable(now: now, isFull: arguments.bool("no-trunc"), showsDigests: arguments.bool("digests"))
-    let images = try engine.images.list().filter(filters.accepts)
+    let images = try engine.images.list().map(NamedImage.init).filter(filters.accepts)
     let rows = order.sorted(ImageTable.rows(images, users: users, shownNames: filters.references))
     let format = arguments.string("format")
     if ReportFormat.isJSON(format) {
@@ -83,7 +83,7 @@ struct ImageTable {
     let showsDigests: Bool
 
     struct Row {
-        let image: ListedImage
+        let image: NamedImage
         let repository: String
         let tag: String
         /// How many containers were made from it.
@@ -92,7 +92,7 @@ struct ImageTable {
 
     /// - Parameter shownNames: says which names a reference filter leaves; nil leaves all.
     static func rows(
-        _ images: [ListedImage], users: [String: [Container]], shownNames: ((String) -> Bool)? = nil
+        _ images: [NamedImage], users: [String: [Container]], shownNames: ((String) -> Bool)? = nil
     ) -> [Row] {
         images.flatMap { image -> [Row] in
             let count = users[image.record.id.hex]?.count ?? 0

@@ -3,13 +3,23 @@ import Engine
 import ImageStore
 import OCISpec
 
+/// An image with all its names, sorted; none for a dangling one.
+struct NamedImage {
+    let record: ImageRecord
+    let names: [String]
+}
+
+extension NamedImage {
+    init(_ image: ListedImage) { self.init(record: image.record, names: image.names) }
+}
+
 /// Images by the names people type.
 enum ImageLookup {
     /// The image with all its names; nil when there is none of that name.
-    static func find(_ name: String, _ engine: Engine) throws(ImageStoreError) -> ListedImage? {
+    static func find(_ name: String, _ engine: Engine) throws(ImageStoreError) -> NamedImage? {
         do throws(ImageStoreError) {
             let record = try engine.images.resolve(name)
-            return ListedImage(record: record, names: try engine.images.names(of: record.id).sorted())
+            return NamedImage(record: record, names: try engine.images.names(of: record.id).sorted())
         } catch {
             guard isMissing(error) else { throw error }
             return nil

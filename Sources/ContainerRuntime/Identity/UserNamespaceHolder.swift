@@ -88,10 +88,11 @@ public struct UserNamespaceHolder: Sendable {
                 _ = try? Process.wait(pid: pid)
                 throw .notPermitted
             }
-            try UnixSocket.send(mine.raw, [1])
-            _ = try UnixSocket.receive(mine.raw, limit: 8)
             guard let identity = ProcessIdentity(pid: pid) else { throw .noSuchProcess }
             try File.replace(identityPath, Array("\(identity.pid) \(identity.startTime)".utf8))
+            // Only now does it stay: a holder that no file names would never be found again.
+            try UnixSocket.send(mine.raw, [1])
+            _ = try UnixSocket.receive(mine.raw, limit: 8)
             return pidfd
         } catch {
             throw mapFailure ?? UserNamespaceHolder.explain(error)

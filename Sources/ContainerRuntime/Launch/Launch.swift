@@ -9,6 +9,9 @@ public struct LaunchedProcess: ~Copyable {
     public let pidfd: OwnedFD
     /// The pty master of a container with a terminal.
     public var terminal: OwnedFD?
+
+    /// The descriptor alone.
+    public consuming func descriptor() -> OwnedFD { pidfd }
 }
 
 /// The parent's side of a launch.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CLinux
 import ContainerRuntime
 import ImageStore
 import LinuxSystem
@@ -34,7 +35,7 @@ extension Engine {
         }
         try reserveName(&record, request, pod)
         let final = paths.container(record.id)
-        let temporary = "\(paths.trash)/new-\(record.id)"
+        let temporary = stagingPath(record.id)
         do throws(EngineError) {
             try createVolumes(record.mounts)
             try attempt("create the container's directory", temporary) { () throws(Errno) in
@@ -46,7 +47,7 @@ extension Engine {
             if let cidFile = request.cidFile { try writeIDFile(cidFile, record.id, "container") }
             try attempt("create the container", final) { () throws(Errno) in try File.rename(temporary, final) }
         } catch {
-            try? Directory.removeTree(temporary)
+            try? FileTree.remove(temporary)
             nameTable.release(record.name, of: .container(record.id))
             throw error
         }
@@ -93,7 +94,7 @@ extension Engine {
     private func resolveImage(_ request: ContainerRequest) throws(EngineError) -> ImageRecord? {
         if request.settings.rootDirectory != nil { return nil }
         do { return try images.resolve(request.image) } catch {
-            if case .notFound = error.cause {
+            if case .notKnown = error.cause {
                 throw EngineError(
                     "\(error.description); load it with 'samara load -i ARCHIVE' or see 'samara images'", kind: .noSuchImage)
             }
@@ -106,21 +107,21 @@ extension Engine {
         record.imageID = image.id.hex
         record.imageName = (try? images.find(request.image).name ?? nil) ?? request.image
         record.layers = image.layers.reversed().map(\.chainID.hex)
-        record.entrypoint = request.entrypoint ?? config.entrypoint ?? []
+        record.entrypoint = request.entrypoint ?? config.entrypoint
         // A new entrypoint drops the image's arguments, as in Podman.
         record.command =
-            !request.command.isEmpty ? request.command : request.entrypoint == nil ? config.command ?? [] : []
-        record.user = request.user ?? config.user ?? ""
-        record.workingDirectory = request.workingDirectory ?? nonEmpty(config.workingDirectory) ?? "/"
-        record.environment = Engine.environment(config.environment, request, record)
-        var labels = config.labels
+            !request.command.isEmpty ? request.command : request.entrypoint == nil ? config.cmd : []
+        record.user = request.user ?? config.user
+        record.workingDirectory = request.workingDirectory ?? nonEmpty(config.workingDir) ?? "/"
+        record.environment = Engine.environment(config.env, request, record)
+        var labels = config.labels.map { (key: $0.key, value: $0.value) }
         for label in request.settings.labels {
             if let index = labels.firstIndex(where: { $0.key == label.key }) { labels[index].value = label.value } else {
                 labels.append(label)
             }
         }
         record.labels = labels.sorted { $0.key < $1.key }
-        if let text = request.stopSignal ?? config.stopSignal, let number = SignalNumber.parse(text) { record.stopSignal = number }
+        if let text = request.stopSignal ?? nonEmpty(config.stopSignal), let number = SignalNumber.parse(text) { record.stopSignal = number }
         record.exposedPorts = Array(Set(config.exposedPorts + request.exposed)).sorted()
     }
 
@@ -211,12 +212,12 @@ extension Engine {
 
     private func podFor(_ request: ContainerRequest) throws(EngineError) -> PodRecord? {
         guard let name = request.pod else { return nil }
-        guard request.createsPod else { return try pod(name).record }
-        var pod = PodRequest()
-        pod.name = name
-        pod.ports = request.ports
-        pod.network = request.network
-        return try createPod(pod).record
+        guard request.createsPod else { return try self.pod(name).record }
+        var made = PodRequest()
+        made.name = name
+        made.ports = request.ports
+        made.network = request.network
+        return try createPod(made).record
     }
 
     /// The kernel takes C strings: a NUL would cut them short.

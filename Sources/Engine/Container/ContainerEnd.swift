@@ -94,7 +94,10 @@ extension Engine {
         }
         try enterUserNamespace()
         let lock = try lock(record.id)
-        guard File.exists(paths.container(record.id)) else { return removeLock(record.id, lock) }
+        guard File.exists(paths.container(record.id)) else {
+            removeLock(record.id, lock)
+            return
+        }
         let state = try loadState(record.id)
         if state.status == .running, !force {
             throw EngineError("container \(record.id) was started meanwhile: container state improper", exitCode: 2, kind: .inUse)
@@ -122,9 +125,23 @@ extension Engine {
 
     /// Deletes what was renamed away, also by a command that was killed before it could finish.
     func emptyTrash() {
-        for name in (try? Directory.names(paths.trash)) ?? [] {
-            try? Directory.removeTree("\(paths.trash)/\(name)")
+        for name in (try? Directory.names(paths.trash)) ?? [] where !isBeingMade(name) {
+            try? FileTree.remove("\(paths.trash)/\(name)")
         }
+    }
+
+    /// Where an object is put together before the rename that makes it appear; the name tells who is at it.
+    func stagingPath(_ id: String) -> String {
+        let maker = ProcessIdentity(pid: Process.id) ?? ProcessIdentity(pid: 0, startTime: 0)
+        return "\(paths.trash)/new-\(id)-\(maker.pid)-\(maker.startTime)"
+    }
+
+    private func isBeingMade(_ name: String) -> Bool {
+        let parts = name.split(separator: "-")
+        guard parts.count == 4, parts[0] == "new", let pid = Int32(parts[2]), let start = UInt64(parts[3]) else {
+            return false
+        }
+        return ProcessIdentity(pid: pid, startTime: start).isAlive
     }
 
     func removeLock(_ id: String, _ lock: consuming FileLock) {
@@ -134,10 +151,11 @@ extension Engine {
     }
 
     /// Records an end that no monitor is left to record, and frees what belonged to the container alone.
-    private func settle(_ record: ContainerRecord) throws(EngineError) {
+    func settle(_ record: ContainerRecord) throws(EngineError) {
         guard File.exists(paths.container(record.id)) else { return }
         let state = try loadState(record.id)
-        guard state.status == .exited, state.monitor != nil else { return }
+        guard state.status == .exited, let monitor = state.monitor, !monitor.isAlive || state.boot != Engine.boot else { return }
+        warn("container \(record.name): \(state.error)")
         var corrected = state
         corrected.monitor = nil
         try enterUserNamespace()

@@ -8,7 +8,12 @@ extension Engine {
 
     /// The container named, or with the id or unambiguous id prefix, `name`.
     public func container(_ name: String) throws(EngineError) -> Container {
-        try loadContainer(try containerID(name))
+        let container = try loadContainer(try containerID(name))
+        if container.state.status == .exited, container.state.monitor != nil {
+            try settle(container.record)
+            return try loadContainer(container.record.id)
+        }
+        return container
     }
 
     func containerID(_ name: String) throws(EngineError) -> String {
@@ -26,7 +31,12 @@ extension Engine {
         var result: [Container] = []
         result.reserveCapacity(ids.count)
         for id in ids where id.utf8.count == 64 {
-            do throws(EngineError) { result.append(try loadContainer(id)) } catch {
+            do throws(EngineError) {
+                let container = try loadContainer(id)
+                result.append(container)
+                // Nobody else will record the end of a container whose monitor was killed.
+                if container.state.status == .exited, container.state.monitor != nil { try settle(container.record) }
+            } catch {
                 // Removed since it was listed; a damaged record is worth a word.
                 if File.exists(paths.container(id)) { warn(error.message) }
             }

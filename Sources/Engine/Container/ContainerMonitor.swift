@@ -20,7 +20,7 @@ struct ContainerMonitor {
     let listener: Int32
     let previous: ContainerState
 
-    func run(_ plan: borrowing LaunchPlan) -> Never {
+    func run(_ plan: consuming LaunchPlan) -> Never {
         _ = setsid()
         Process.setTitle("samara: monitor \(record.name)")
         Descriptors.close(from: 3, keeping: [lock, client, listener])
@@ -69,7 +69,7 @@ struct ContainerMonitor {
 
     // MARK: The container's life
 
-    private func supervise(_ plan: borrowing LaunchPlan, _ relay: Relay) -> Never {
+    private func supervise(_ plan: consuming LaunchPlan, _ relay: Relay) -> Never {
         var state = previous
         var isFirst = true
         while true {
@@ -124,16 +124,20 @@ struct ContainerMonitor {
                 streams = .terminal(master)
                 launched = started
             } else {
-                let input = record.isInteractive ? try Pipe.make() : nil
+                var inputEnds: (read: Int32, write: Int32)?
+                if record.isInteractive { inputEnds = try PipePair.make().release() }
+                let inputRead = inputEnds.map { OwnedFD($0.read) }
+                let inputWrite = inputEnds.map { OwnedFD($0.write) }
                 let null = try File.open("/dev/null", O_RDONLY)
-                let output = try Pipe.make()
-                let error = try Pipe.make()
+                let output = try PipePair.make()
+                let error = try PipePair.make()
                 launched = try Launch.start(
                     plan,
                     streams: .init(
-                        input: input?.readEnd.raw ?? null.raw, output: output.writeEnd.raw, error: error.writeEnd.raw))
+                        input: inputEnds?.read ?? null.raw, output: output.writeEnd.raw, error: error.writeEnd.raw))
                 streams = .pipes(
-                    stdin: input?.keepingWriteEnd(), stdout: output.keepingReadEnd(), stderr: error.keepingReadEnd())
+                    stdin: inputWrite, stdout: output.keepingReadEnd(), stderr: error.keepingReadEnd())
+                _ = consume inputRead
             }
         } catch let error as LaunchError {
             throw EngineError(error)
@@ -150,7 +154,7 @@ struct ContainerMonitor {
         state.error = ""
         state.exitCode = 0
         try engine.saveState(record.id, state)
-        return MonitoredProcess(pidfd: launched.pidfd, streams: streams)
+        return MonitoredProcess(pidfd: launched.descriptor(), streams: streams)
     }
 
     /// In a pid namespace that is shared, what the program left behind outlives it; in an own one the kernel ends

@@ -30,6 +30,7 @@ extension Engine {
     /// Starts the container under its lock; the socket is the foreground connection to its monitor.
     func startMonitored(_ record: ContainerRecord) throws(EngineError) -> OwnedFD {
         let lock = try lock(record.id)
+        defer { extendLifetime(lock) }
         let state = try loadState(record.id)
         if state.status == .running || state.status == .stopping || state.status == .paused {
             throw EngineError("container \(record.id) is already running: container state improper", kind: .stateImproper)
@@ -47,21 +48,24 @@ extension Engine {
         let plan = LaunchPlan(spec, name: record.name, base: paths.root, emptyDirectory: paths.empty)
         let ends: (first: Int32, second: Int32)
         let listener: Int32
+        let childLock: Int32
         let pid: Int32
         do throws(Errno) {
+            childLock = try lock.share()
             ends = try AttachSocket.pair().release()
             listener = try UnixSocket.listen(path: paths.attachSocket(record.id)).release()
             pid = try Process.fork()
         } catch { throw EngineError("cannot start \(record.name): \(error.text)") }
         if pid == 0 {
-            ContainerMonitor(
-                engine: self, record: record, pod: pod, home: home, lock: lock.descriptor, client: ends.second,
-                listener: listener, previous: state
-            ).run(plan)
+            let monitor = ContainerMonitor(
+                engine: self, record: record, pod: pod, home: home, lock: childLock, client: ends.second,
+                listener: listener, previous: state)
+            monitor.run(plan)
         }
         let mine = OwnedFD(ends.first)
         _ = OwnedFD(ends.second)
         _ = OwnedFD(listener)
+        _ = OwnedFD(childLock)
         return mine
     }
 

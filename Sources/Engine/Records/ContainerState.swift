@@ -54,5 +54,11 @@ public struct ContainerState: Sendable {
 public struct Container: Sendable {
     public var record: ContainerRecord
     public var state: ContainerState
+
+    public init(record: ContainerRecord, state: ContainerState) {
+        self.record = record
+        self.state = state
+    }
+
     public var isRunning: Bool { state.status == .running || state.status == .paused || state.status == .stopping }
 }

@@ -20,18 +20,19 @@ struct Keeper {
     func run() -> Never {
         _ = setsid()
         Process.setTitle("samara: keeper \(spec.name)")
-        let tap: OwnedFD?
-        do throws(EngineError) { tap = try prepare() } catch {
+        let tap: Int32
+        do throws(EngineError) {
+            if let made = try prepare() { tap = made.release() } else { tap = -1 }
+        } catch {
             _ = try? UnixSocket.send(readySocket, Array(error.message.utf8))
             Process.exitNow(1)
         }
         // Blocked before "ready": from then on a stop may come.
-        detach()
+        detach(keeping: tap)
         guard let signals = try? SignalDescriptor(blocking: SignalSet([SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGQUIT, SIGPIPE]))
         else { Process.exitNow(1) }
         _ = try? UnixSocket.send(readySocket, [0])
-        close(readySocket)
-        serve(SocketMint(tap: tap), signals)
+        serve(SocketMint(tap: tap >= 0 ? OwnedFD(tap) : nil), signals)
     }
 
     private func prepare() throws(EngineError) -> OwnedFD? {
@@ -60,23 +61,30 @@ struct Keeper {
     }
 
     /// The caller's terminal, pipes and locks must not stay open for the life of the pod.
-    private func detach() {
+    private func detach(keeping tap: Int32) {
         let null = samara_openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0)
         if null >= 0 { for descriptor in Int32(0)...2 { dup2(null, descriptor) } }
-        Descriptors.close(from: 3, keeping: [readySocket, listener])
+        Descriptors.close(from: 3, keeping: [readySocket, listener, tap])
         _ = chdir("/")
     }
 
     private func serve(_ mint: consuming SocketMint, _ signals: consuming SignalDescriptor) -> Never {
         var mint = mint
         var net: OwnedFD?
+        var starter: OwnedFD? = OwnedFD(readySocket)
         var polls = PollSet()
         while true {
             polls.removeAll()
             let signalIndex = polls.add(signals.descriptor, .readable)
             let listenerIndex = polls.add(listener, .readable)
             let netIndex = net?.raw == nil ? nil : polls.add(net?.raw ?? -1, .readable)
+            let starterIndex = starter?.raw == nil ? nil : polls.add(starter?.raw ?? -1, .readable)
             try? polls.wait(timeoutMilliseconds: nil)
+            if let descriptor = starter?.raw, polls.events(starterIndex) != [] {
+                // The engine says that this sandbox is recorded. If it died before, nobody would ever find it.
+                guard let word = try? UnixSocket.receive(descriptor, limit: 8), word.bytes == [1] else { Process.exitNow(1) }
+                starter = nil
+            }
             while polls.events(signalIndex) != [], let signal = signals.next() {
                 // As PID 1 of a shared pid namespace this ends every member with it.
                 if signal != SIGCHLD, signal != SIGPIPE { Process.exitNow(0) }
@@ -88,7 +96,9 @@ struct Keeper {
                 // Without samara-net the containers go on over their loopback; the next start of the pod replaces it.
                 if outcome == nil || outcome == .peerClosed { net = nil }
             }
-            if polls.events(listenerIndex) != [], let accepted = try? UnixSocket.accept(listener) { net = accepted }
+            if polls.events(listenerIndex) != [], let accepted = try? UnixSocket.accept(listener) {
+                net = consume accepted
+            }
         }
     }
 }

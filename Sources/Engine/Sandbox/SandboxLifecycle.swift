@@ -72,6 +72,9 @@ extension Engine {
                 state.ports = bound.ports.map(PortRecord.init)
             }
             try writeRecord(paths.sandboxState(spec.id), state.json)
+            do { try UnixSocket.send(readyEnd.raw, [1]) } catch {
+                throw EngineError("cannot start \(spec.name): its keeper ended at once")
+            }
             return state
         } catch {
             // samara-net follows the keeper: its socket closes.
@@ -98,27 +101,18 @@ extension Engine {
         _ spec: SandboxSpec, _ settings: PodNetworkSettings, _ bound: borrowing BoundPorts
     ) throws(EngineError) -> ProcessIdentity {
         let program = executables + "/samara-net"
-        let pid: Int32
-        let client: NetClient
-        do throws(Errno) {
-            let null = try File.open("/dev/null", O_RDWR)
-            let keeper = try UnixSocket.connect(path: paths.sandboxKeeper(spec.id))
-            let listener = try UnixSocket.listen(path: paths.sandboxControl(spec.id))
-            let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
-            client = NetClient(starter: OwnedFD(pair.first))
-            let theirs = OwnedFD(pair.second)
-            pid = try Spawn.start(
-                program, [], environment: [],
-                descriptors: [null.raw, null.raw, null.raw, keeper.raw, listener.raw, theirs.raw])
-        } catch {
+        let started: (pid: Int32, starter: Int32)
+        do { started = try executeNetwork(program, spec.id) } catch {
             throw EngineError("cannot run \(program): \(error.text)")
         }
+        let pid = started.pid
+        let client = NetClient(starter: OwnedFD(started.starter))
         do {
             try client.configure(
                 settings.netConfiguration(podName: spec.name), listeners: bound.listeners,
                 descriptors: bound.descriptors)
         } catch {
-            kill(pid, SIGKILL)
+            CLinux.kill(pid, SIGKILL)
             _ = try? Process.wait(pid: pid)
             throw EngineError(error.message)
         }
@@ -126,6 +120,19 @@ extension Engine {
             throw EngineError("cannot start \(spec.name): samara-net ended at once")
         }
         return identity
+    }
+
+    private func executeNetwork(_ program: String, _ id: String) throws(Errno) -> (pid: Int32, starter: Int32) {
+        let null = try File.open("/dev/null", O_RDWR)
+        let keeper = try UnixSocket.connect(path: paths.sandboxKeeper(id))
+        let listener = try UnixSocket.listen(path: paths.sandboxControl(id))
+        let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
+        let mine = OwnedFD(pair.first)
+        let theirs = OwnedFD(pair.second)
+        let pid = try Spawn.start(
+            program, [], environment: [],
+            descriptors: [null.raw, null.raw, null.raw, keeper.raw, listener.raw, theirs.raw])
+        return (pid, mine.release())
     }
 
     private func bindPorts(_ network: SandboxSpec.Network?) throws(EngineError) -> BoundPorts {
@@ -185,7 +192,7 @@ extension Engine {
     }
 
     func removeSandboxFiles(_ id: String) {
-        try? Directory.removeTree(paths.sandbox(id))
+        try? FileTree.remove(paths.sandbox(id))
     }
 }
 
@@ -199,6 +206,6 @@ extension PortRecord {
     var published: PublishedPort {
         PublishedPort(
             hostIP: hostIP, hostPort: hostPort, containerPort: containerPort, range: range,
-            protocol: PublishedPort.`Protocol`(rawValue: transport) ?? .tcp)
+            protocol: transport == "udp" ? .udp : .tcp)
     }
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+import LinuxSystem
+import PodNetwork
+import SystemPackage
+
+/// /etc/hosts, /etc/resolv.conf and /etc/hostname as containers see them: of the pod for its members, else their own.
+extension Engine {
+    func prepareEtc(_ record: ContainerRecord, _ pod: PodRecord?) throws(EngineError) {
+        if let pod, pod.hasInfra, record.network == .pod {
+            refreshHosts(pod, adding: record)
+            return
+        }
+        let directory = paths.container(record.id) + "/etc"
+        let hostname = record.hostname ?? String(record.id.prefix(12))
+        try writeEtc("\(directory)/hostname", hostname + "\n")
+        if !record.hasOwnHostsFile {
+            var names: [(String, String)] = []
+            switch record.network {
+            case .private: names.append((PodAddresses.ipv4, "\(hostname) \(record.name)"))
+            case .none: names.append(("127.0.0.1", "\(hostname) \(record.name)"))
+            default: break
+            }
+            try writeEtc("\(directory)/hosts", Engine.hostsText(added: record.addedHosts, names, isHost: record.network == .host))
+        }
+        try writeEtc(
+            "\(directory)/resolv.conf",
+            Engine.resolvText(
+                servers: record.dnsServers, search: record.dnsSearch, options: record.dnsOptions, network: record.network))
+    }
+
+    /// Rewrites the pod's files for the members that run, plus `starting`.
+    func refreshHosts(_ pod: PodRecord, adding starting: ContainerRecord? = nil, without ended: String? = nil) {
+        let directory = paths.pod(pod.id) + "/etc"
+        guard pod.hasInfra, File.exists(directory) else { return }
+        var names = [(PodAddresses.ipv4, "\(pod.hostname) \(pod.infraName)")]
+        for member in (try? members(of: pod.id)) ?? []
+        where (member.isRunning || member.record.id == starting?.id) && member.record.id != ended {
+            names.append(("127.0.0.1", member.record.name))
+        }
+        if pod.managesHosts {
+            try? writeEtc("\(directory)/hosts", Engine.hostsText(added: pod.addedHosts, names, isHost: pod.network == .host))
+        }
+        try? writeEtc("\(directory)/hostname", pod.hostname + "\n")
+        try? writeEtc(
+            "\(directory)/resolv.conf",
+            Engine.resolvText(
+                servers: pod.dnsServers, search: pod.dnsSearch, options: pod.dnsOptions, network: pod.network))
+    }
+
+    /// Written in place, not replaced: running containers have the file itself mounted.
+    private func writeEtc(_ path: String, _ text: String) throws(EngineError) {
+        if let present = try? File.read(path, limit: 1 << 20), present == Array(text.utf8) { return }
+        try attempt("write", path) { () throws(Errno) in try File.write(path, Array(text.utf8), mode: 0o644) }
+    }
+
+    private static func hostsText(added: [String], _ names: [(String, String)], isHost: Bool) -> String {
+        var text = ""
+        if isHost, let host = try? File.read("/etc/hosts", limit: 1 << 20) {
+            text = String(decoding: host, as: UTF8.self)
+            if !text.hasSuffix("\n") { text += "\n" }
+        } else {
+            text = "127.0.0.1\tlocalhost localhost.localdomain\n::1\tlocalhost localhost.localdomain\n"
+        }
+        for entry in added {
+            // name[;name…]:address, as --add-host takes it; the address may be IPv6.
+            guard let colon = entry.firstIndex(of: ":") else { continue }
+            let address = entry[entry.index(after: colon)...]
+            let resolved = address == "host-gateway" ? PodAddresses.gateway4 : String(address)
+            text += "\(resolved)\t\(entry[..<colon].split(separator: ";").joined(separator: " "))\n"
+        }
+        if !isHost { text += "\(PodAddresses.gateway4)\thost.containers.internal host.docker.internal\n" }
+        for name in names { text += "\(name.0)\t\(name.1)\n" }
+        return text
+    }
+
+    private static func resolvText(servers: [String], search: [String], options: [String], network: NetworkMode) -> String {
+        let host = String(decoding: (try? File.read("/etc/resolv.conf", limit: 1 << 20)) ?? [], as: UTF8.self)
+        if network == .host, servers.isEmpty, search.isEmpty, options.isEmpty { return host }
+        var lines: [String] = []
+        let inherited = host.split(separator: "\n").map(String.init)
+        let domains =
+            search.isEmpty
+            ? inherited.filter { $0.hasPrefix("search ") }.flatMap { $0.split(separator: " ").dropFirst().map(String.init) }
+            : search.filter { $0 != "." }
+        if !domains.isEmpty { lines.append("search " + domains.joined(separator: " ")) }
+        let addresses =
+            servers.isEmpty
+            ? inherited.filter { $0.hasPrefix("nameserver ") }.map { String($0.dropFirst(11)) } : servers
+        lines += addresses.map { "nameserver \($0)" }
+        let settings =
+            options.isEmpty ? inherited.filter { $0.hasPrefix("options ") } : ["options " + options.joined(separator: " ")]
+        return (lines + settings).map { $0 + "\n" }.joined()
+    }
+}
+
+/// The pod's addresses as text, from the one place that configures them.
+public enum PodAddresses {
+    private static let tap = PodNetworkSettings.TapSettings()
+    public static var ipv4: String { tap.ipv4.address.description }
+    public static var prefixLength4: Int64 { Int64(tap.ipv4.prefixLength) }
+    public static var gateway4: String { tap.ipv4.gateway.description }
+    public static var ipv6: String { tap.ipv6.map(\.address.description) ?? "" }
+    public static var prefixLength6: Int64 { Int64(tap.ipv6?.prefixLength ?? 0) }
+    public static var gateway6: String { tap.ipv6.map(\.gateway.description) ?? "" }
+    public static var hardwareAddress: String {
+        tap.hardwareAddress.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+    }
+}

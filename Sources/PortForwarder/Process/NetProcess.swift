@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import LinuxSystem
+import NetControl
+import SystemPackage
+
+/// The life of a samara-net process: from the inherited descriptors (`NetDescriptor`) to the end of the pod.
+public enum NetProcess {
+    private struct StartFailure: Error {
+        var sentence: String
+    }
+
+    /// Configures, answers the starter, forwards until the pod ends or a stop is asked for. Returns the exit status.
+    public static func run() -> Int32 {
+        for (descriptor, purpose) in [
+            (NetDescriptor.keeper, "the pod's keeper"), (NetDescriptor.control, "the control socket"),
+            (NetDescriptor.starter, "its starter"),
+        ] where samara_fcntl(descriptor, F_GETFD, 0) < 0 {
+            complain("samara-net is started by samara: descriptor \(descriptor) (\(purpose)) is missing")
+            return 125
+        }
+        let starter = OwnedFD(NetDescriptor.starter)
+        do throws(StartFailure) {
+            var forwarder = try start(starter)
+            answer(starter, .done)
+            try? starter.close()
+            return finish(&forwarder)
+        } catch {
+            answer(starter, .failed(error.sentence))
+            return 1
+        }
+    }
+
+    private static func finish(_ forwarder: inout PortForwarder) -> Int32 {
+        do throws(Errno) {
+            _ = try forwarder.run()
+            return 0
+        } catch {
+            complain("the pod's network process cannot wait for events: \(error.text)")
+            return 1
+        }
+    }
+
+    // MARK: Start
+
+    private static func start(_ starter: borrowing OwnedFD) throws(StartFailure) -> PortForwarder {
+        let keeper = OwnedFD(NetDescriptor.keeper)
+        let control = OwnedFD(NetDescriptor.control)
+        do throws(Errno) { try confine() } catch {
+            throw StartFailure(sentence: "cannot confine the pod's network process: \(error.text)")
+        }
+        guard case .configure(let configuration, let listenerCount) = try receive(starter).request else {
+            throw StartFailure(sentence: "the pod's network process was not given a configuration")
+        }
+        Process.setTitle("samara-net: \(configuration.podName)")
+        let tap = configuration.hasTap ? try receiveTap(keeper) : nil
+        var forwarder = try make(configuration, keeper, control)
+        if let tap { forwarder = try withTap(forwarder, tap) }
+        var published = 0
+        while published < listenerCount {
+            let (request, descriptors) = try receive(starter)
+            var sockets = ReceivedSockets(descriptors)
+            guard case .publish(let listeners) = request, published + listeners.count <= listenerCount else {
+                throw StartFailure(sentence: "the pod's network process was given something else than its ports")
+            }
+            if case .failed(let sentence) = forwarder.publish(listeners, &sockets) {
+                throw StartFailure(sentence: sentence)
+            }
+            published += listeners.count
+        }
+        return forwarder
+    }
+
+    private static func make(
+        _ configuration: NetConfiguration, _ keeper: consuming OwnedFD, _ control: consuming OwnedFD
+    ) throws(StartFailure) -> PortForwarder {
+        let limit = Confinement.raiseDescriptorLimit()
+        do throws(Errno) {
+            var forwarder = try PortForwarder(configuration: configuration, keeper: keeper, descriptorLimit: limit)
+            try forwarder.serve(control: control)
+            try forwarder.stopOnSignal()
+            return forwarder
+        } catch {
+            throw StartFailure(sentence: "the pod's network process cannot make its event loop: \(error.text)")
+        }
+    }
+
+    private static func withTap(
+        _ forwarder: consuming PortForwarder, _ tap: consuming OwnedFD
+    ) throws(StartFailure) -> PortForwarder {
+        do throws(Errno) { try forwarder.drain(tap: tap) } catch {
+            throw StartFailure(sentence: "cannot watch the pod's tap: \(error.text)")
+        }
+        return forwarder
+    }
+
+    private static func receive(
+        _ starter: borrowing OwnedFD
+    ) throws(StartFailure) -> (request: NetRequest, descriptors: [Int32]) {
+        do throws(Errno) {
+            _ = try Waiting.isReadable(starter.raw, timeoutMilliseconds: -1)
+            let message = try UnixSocket.receive(
+                starter.raw, limit: NetRequest.sizeLimit, descriptorLimit: NetRequest.listenerLimit)
+            if let request = NetRequest(decoding: message.bytes) { return (request, message.descriptors) }
+        } catch {
+            throw StartFailure(sentence: "the pod's network process cannot hear its starter: \(error.text)")
+        }
+        throw StartFailure(sentence: "the pod's network process is of another version of samara than its starter")
+    }
+
+    private static func receiveTap(_ keeper: borrowing OwnedFD) throws(StartFailure) -> OwnedFD? {
+        do throws(Errno) {
+            var bytes = [UInt8](repeating: 0, count: KeeperRequest.size)
+            bytes.withUnsafeMutableBytes { KeeperRequest(.tap).encode(into: $0) }
+            try UnixSocket.send(keeper.raw, bytes)
+            if try Waiting.isReadable(keeper.raw, timeoutMilliseconds: 10_000) {
+                let message = try UnixSocket.receive(keeper.raw, limit: 64, descriptorLimit: 1)
+                if let descriptor = message.descriptors.first { return OwnedFD(descriptor) }
+            }
+        } catch {
+            throw StartFailure(sentence: "cannot get the pod's tap from its keeper: \(error.text)")
+        }
+        throw StartFailure(sentence: "the pod's keeper did not hand over the pod's tap")
+    }
+
+    // MARK: Confinement
+
+    /// What a process gives up that parses and forwards what strangers send. After this it has no capability, gains
+    /// none, cannot be inspected, and holds only its own descriptors. The one place for further limits (namespaces,
+    /// an empty root, a system call filter): everything it needs is open before or arrives by message.
+    private static func confine() throws(Errno) {
+        try Confinement.ignoreBrokenPipes()
+        // The terminal's signals are for the command that started the pod.
+        Process.ignoreSignals([SIGINT, SIGHUP])
+        try Confinement.closeDescriptors(from: NetDescriptor.starter + 1)
+        try Confinement.forbidNewPrivileges()
+        try Confinement.forbidInspection()
+        try Confinement.dropCapabilities()
+    }
+
+    private static func answer(_ starter: borrowing OwnedFD, _ reply: NetReply) {
+        // A starter that is gone will not read the sentence; its pod is cleaned up by whoever comes next.
+        _ = try? UnixSocket.send(starter.raw, reply.encoded)
+    }
+
+    private static func complain(_ sentence: String) {
+        // Standard error may be closed, and there is nobody else to tell.
+        try? File.writeAll(2, Array("Error: \(sentence)\n".utf8))
+    }
+}
+
+extension PortForwarder {
+    /// SIGTERM ends the loop as a stop request does, so that connections are reset rather than cut.
+    mutating func stopOnSignal() throws(Errno) {
+        let descriptor = try SignalDescriptor(blocking: SignalSet([SIGTERM]))
+        try epoll.add(descriptor.descriptor, [.readable], token: Self.token(.signal).rawValue)
+        signals = consume descriptor
+    }
+}

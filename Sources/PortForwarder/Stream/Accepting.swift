@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import EventLoop
+import LinuxSystem
+import NetControl
+import SystemPackage
+
+extension PortForwarder {
+    /// Connections accepted per turn, so that a flood of them does not starve the established ones.
+    private static let acceptQuota = 64
+    /// Connections accepted from one listener before the next one has its turn.
+    private static let listenerQuota = 16
+
+    /// Whether accepting has to wait for a flow to end or for pod sockets to arrive.
+    var isAcceptBlocked: Bool {
+        isAcceptPaused || !waitingFlows.isEmpty || flows.isFull
+            || 2 * flows.count + datagrams.flows.count + 2 > descriptorBudget
+            || lacksSockets(.ipv4) || (configuration.podIPv6 != nil && lacksSockets(.ipv6))
+    }
+
+    private func lacksSockets(_ family: KeeperRequest.Family) -> Bool {
+        pool.isEmpty(family) && !pool.isUnavailable(family)
+    }
+
+    /// Accepts from the listeners that have connections waiting.
+    mutating func acceptConnections() {
+        var quota = Self.acceptQuota
+        while quota > 0, !readyListeners.isEmpty {
+            if isAcceptBlocked {
+                if !wasAcceptBlocked { counters.acceptPauses += 1 }
+                wasAcceptBlocked = true
+                askForSockets()
+                return
+            }
+            wasAcceptBlocked = false
+            guard let raw = readyListeners.popFirst() else { return }
+            let token = EventToken(rawValue: raw)
+            guard listeners.isCurrent(token.slot, token.generation) else { continue }
+            listeners[token.slot].isQueued = false
+            if accept(token.slot, min(quota, Self.listenerQuota), &quota) {
+                listeners[token.slot].isQueued = true
+                readyListeners.append(raw)
+            }
+        }
+    }
+
+    /// Accepts up to `limit` connections. True if there may be more.
+    private mutating func accept(_ slot: UInt32, _ limit: Int, _ quota: inout Int) -> Bool {
+        let listener = listeners[slot].socket.raw
+        let podPort = listeners[slot].published.podPort
+        for _ in 0..<limit {
+            if isAcceptBlocked { return true }
+            var peer = sockaddr_in6()
+            let raw = samara_accept(listener, &peer)
+            if raw >= 0 {
+                quota -= 1
+                counters.tcpAccepted += 1
+                start(OwnedFD(raw), SocketAddress(raw: peer), podPort)
+                continue
+            }
+            switch lastErrno() {
+            case .wouldBlock, .invalidArgument: return false
+            case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .noBufferSpace:
+                pauseAccepting()
+                return true
+            default:
+                // accept(2): an error of the connection that was waiting, not of the listener. The next one follows.
+                continue
+            }
+        }
+        return true
+    }
+
+    /// Stops accepting until a flow ends, and for the case that the shortage is not ours, for a while.
+    private mutating func pauseAccepting() {
+        isAcceptPaused = true
+        scheduleRetry()
+    }
+
+    /// Tries again in 100 ms what a shortage elsewhere prevented. The only timer that is armed without a flow, and only
+    /// while a connection or a request is waiting.
+    mutating func scheduleRetry() {
+        if retryTimer.isNone { retryTimer = timers.arm(at: now + 100, Self.token(.retryTimer)) }
+    }
+
+    private mutating func start(_ client: consuming OwnedFD, _ address: SocketAddress, _ podPort: UInt16) {
+        // The host's own congestion control may pace (bbr); towards this machine that only costs.
+        if address.ip.isLoopback { Socket.setReno(client.raw) }
+        let slot = flows.insert(Flow(client: client, address: address, podPort: podPort))
+        connect(slot)
+    }
+}

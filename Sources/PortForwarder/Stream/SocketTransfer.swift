@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import LinuxSystem
+
+/// The product's `StreamTransfer`: system calls on descriptors, with the scratch buffer, the overflow buffers and the
+/// pipes of one forwarder.
+struct SocketTransfer: StreamTransfer, ~Copyable {
+    /// 64 KiB: reads of this size in a row mark a bulk transfer.
+    var bufferSize: Int { 64 << 10 }
+    /// Also the datagrams' buffer: the largest UDP payload fits.
+    let scratch: UnsafeMutableRawBufferPointer
+    private var overflow: OverflowPool
+    private(set) var pipes: PipePool
+    /// Bytes that left through a pipe.
+    private(set) var spliced: UInt64 = 0
+
+    init(overflowLimit: Int = 256, pipeLimit: Int = 32) {
+        scratch = .allocate(byteCount: 64 << 10, alignment: 4096)
+        overflow = OverflowPool(bufferSize: 64 << 10, limit: overflowLimit)
+        pipes = PipePool(limit: pipeLimit)
+    }
+
+    deinit { scratch.deallocate() }
+
+    mutating func receive(_ source: Int32) -> TransferOutcome { Transfer.receive(source, into: scratch) }
+
+    mutating func peek(_ source: Int32) -> TransferOutcome { Transfer.receive(source, into: scratch, peek: true) }
+
+    mutating func discard(_ source: Int32, _ count: Int) -> TransferOutcome { Transfer.discard(source, count) }
+
+    mutating func send(_ sink: Int32, offset: Int, end: Int) -> TransferOutcome {
+        Transfer.send(sink, UnsafeRawBufferPointer(rebasing: scratch[offset..<end]))
+    }
+
+    var hasOverflow: Bool { overflow.hasBuffer }
+
+    mutating func takeOverflow(offset: Int, end: Int) -> Int32 {
+        overflow.take(UnsafeRawBufferPointer(rebasing: scratch[offset..<end]))
+    }
+
+    mutating func sendOverflow(_ buffer: Int32, _ sink: Int32, offset: Int, end: Int) -> TransferOutcome {
+        Transfer.send(sink, UnsafeRawBufferPointer(rebasing: overflow.bytes(buffer)[offset..<end]))
+    }
+
+    mutating func releaseOverflow(_ buffer: Int32) { overflow.release(buffer) }
+
+    mutating func takePipe() -> Int32? { pipes.take() }
+
+    mutating func fill(_ pipe: Int32, from source: Int32) -> TransferOutcome {
+        // The kernel stops when the pipe's slots are full; a slot holds a whole fragment of a received packet, which
+        // is why more than the pipe's nominal capacity may be asked for.
+        Transfer.splice(from: source, to: pipes.writeEnd(pipe), 1 << 20)
+    }
+
+    mutating func drain(_ pipe: Int32, into sink: Int32, _ count: Int) -> TransferOutcome {
+        let outcome = Transfer.splice(from: pipes.readEnd(pipe), to: sink, count)
+        if case .bytes(let moved) = outcome { spliced += UInt64(moved) }
+        return outcome
+    }
+
+    mutating func releasePipe(_ pipe: Int32, isEmpty: Bool) { pipes.release(pipe, isEmpty: isEmpty) }
+
+    mutating func endSending(_ sink: Int32) { Socket.endSending(sink) }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import LinuxSystem
+import SystemPackage
+
+extension PortForwarder {
+    /// Whether something can be done without a further event.
+    private var hasWork: Bool {
+        !readyFlows.isEmpty || !readyDatagramListeners.isEmpty || (!readyListeners.isEmpty && !isAcceptBlocked)
+    }
+
+    /// Waits for events, at most `maximumWait` milliseconds (-1: as long as it takes), and does one turn of work:
+    /// what the events say, timers, new connections, then the bulk that was put off. True while there is a reason to
+    /// call it again.
+    public mutating func turn(maximumWait: Int32 = -1) throws(Errno) -> Bool {
+        var timeout = hasWork ? 0 : timers.timeout(now: MonotonicClock.milliseconds)
+        if maximumWait >= 0, timeout < 0 || timeout > maximumWait { timeout = maximumWait }
+        let count = try epoll.wait(timeoutMilliseconds: timeout)
+        now = MonotonicClock.milliseconds
+        for index in 0..<count {
+            let event = epoll.event(index)
+            dispatch(EventToken(rawValue: event.token), event.readiness)
+            if exit != nil { break }
+        }
+        if exit == nil {
+            while let token = timers.popExpired(now: now) { expire(token) }
+            acceptConnections()
+            receiveDatagrams()
+            runReadyFlows()
+            if listeners.count > 0, pool.count > 0 { askForSockets() }
+        }
+        if exit != nil {
+            closeListeners()
+            resetAllFlows()
+            return false
+        }
+        return true
+    }
+
+    /// Turns until the pod ends or a stop is asked for.
+    public mutating func run() throws(Errno) -> Exit {
+        while try turn() {}
+        return exit ?? .stopped
+    }
+
+    private mutating func dispatch(_ token: EventToken, _ readiness: Readiness) {
+        guard let kind = Kind(rawValue: token.kind) else { return }
+        switch kind {
+        case .client: clientEvent(token, readiness)
+        case .pod: podEvent(token, readiness)
+        case .listener: listenerEvent(token)
+        case .datagram: datagramEvent(token)
+        case .keeper: keeperEvent()
+        case .control: acceptControlPeers()
+        case .controlPeer: controlPeerEvent(token)
+        case .tap: drainTap()
+        case .signal: exit = .stopped
+        case .resetTimer, .datagramTimer, .retryTimer: return
+        }
+    }
+
+    private mutating func expire(_ token: EventToken) {
+        guard let kind = Kind(rawValue: token.kind) else { return }
+        switch kind {
+        case .resetTimer:
+            guard flows.isCurrent(token.slot, token.generation) else { return }
+            flows[token.slot].timer = .none
+            finishReset(token.slot)
+        case .datagramTimer: datagramTimerFired(token)
+        case .retryTimer: retry()
+        default: return
+        }
+    }
+}
