@@ -74,7 +74,7 @@ let package = Package(
                 "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "OCISpec", "JSON",
                 "LinuxSystem", "CLinux", system,
             ]),
-        library("Commands", ["Engine", "ImageStore", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
+        library("Commands", ["Engine", "ImageStore", "Monitor", "PodNetwork", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
         program("samara", ["Commands"]),
         program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
@@ -83,6 +83,7 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),
         tests("ArgumentsTests", ["Arguments"]),
+        tests("CommandsTests", ["Commands", "Engine", "Arguments", "Presentation", "JSON", "LinuxSystem"]),
         tests("ImageStoreTests", ["ImageStore", "LinuxSystem", "OCISpec", "JSON"]),
         tests(
             "LayerArchiveTests",

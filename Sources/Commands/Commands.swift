@@ -1,1 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
+import Arguments
+import Engine
+import LinuxSystem
+
+// Theory of operation
+//
+// The command line: one file per command, grouped by the object it works on. A command is three things: a declaration
+// (flags and help, evaluated only when the command is selected), a translation from flags to an engine request that
+// unit tests drive without an engine, and the text it prints.
+//
+//   argv -> Command tree -> Invocation -> Engine -> text on standard output, `Error: …` on standard error, exit code
+//
+// - Output, flags, texts and exit codes are Podman's, because scripts written for it are this program's users.
+// - `Session` is what a command is given; `Failures` is how one goes on after an error with several names.
+// - Listings and inspections build one JSON object per thing; `Report` prints it as a table, as JSON or by a template.
+// - Nothing here is computed before it is needed: `samara exec` never builds the tables of `samara images`.
+
+/// Runs the program with `arguments` (the program's own path first) and returns its exit code.
+public func runCommandLine(_ arguments: [String]) -> Int32 {
+    let session = Session(commandLine: arguments)
+    do {
+        switch try rootCommand().resolve(Array(arguments.dropFirst())) {
+        case .text(let text):
+            try session.print(text)
+            return 0
+        case .invocation(let invocation):
+            if let problem = LogLevel.problem(with: invocation.arguments.string("log-level")) {
+                session.complain(problem)
+                return 1
+            }
+            return try invocation.run(session)
+        }
+    } catch let error as ArgumentError {
+        if let help = error.helpText { try? session.print(help) }
+        session.complain("Error: \(error.message)")
+        return 125
+    } catch {
+        let failure = Failure(error)
+        session.complain("Error: \(failure.message)")
+        return failure.exitCode
+    }
+}
