@@ -20,7 +20,7 @@ enum ProcessProbe {
             try HostNamespace.configure([hostIPv4, clientIPv4], [hostIPv6, clientIPv6])
             let directory = "/tmp/samara-net-probe-\(Process.id)"
             try Directory.make(directory, mode: 0o700)
-            defer { try? Directory.removeTree(directory) }
+            defer { try? FileTree.remove(directory) }
             try Scenario.stop(samaraNet, directory)
             try Scenario.podEnds(samaraNet, directory)
             try Scenario.refusal(samaraNet, directory)
