@@ -58,6 +58,7 @@ let package = Package(
         library("OCISpec", ["JSON"]),
         library("Presentation", ["JSON"]),
         library("Arguments", []),
+        library("NetStack", []),
 
         library(
             "ContainerRuntime",
@@ -106,6 +107,7 @@ let package = Package(
             name: "MonitorProbe", dependencies: ["Monitor", "LinuxSystem", "CLinux", system],
             path: "Tests/MonitorProbe", swiftSettings: settings),
         tests("MonitorTests", ["Monitor", "MonitorProbe", "LinuxSystem", "CLinux", system]),
+        tests("NetStackTests", ["NetStack"]),
     ],
     swiftLanguageModes: [.v6]
 )
