@@ -48,6 +48,19 @@ extension NetStack {
             error, to: datagram.source, from: errorSource(error, datagram.destination), quoting: datagram.packet)
     }
 
+    /// Reports `error` about a packet just received, quoting it, or its rebuilt header when it came in fragments.
+    mutating func reportError(
+        _ error: ICMPError, about datagram: InternetDatagram, from source: InternetEndpoint,
+        to destination: InternetEndpoint, detail: UInt32
+    ) {
+        if datagram.packet.count > 0 {
+            reportError(error, about: datagram)
+        } else {
+            reportError(
+                error, protocolNumber: datagram.protocolNumber, from: source, to: destination, detail: detail)
+        }
+    }
+
     /// Reports `error` about a packet that is gone, quoting a header rebuilt from what is known of it. Receivers find
     /// the socket by the quoted addresses, ports and sequence number.
     /// - Parameter detail: the third and fourth octet pairs of the transport header: TCP's sequence number, UDP's length

@@ -32,8 +32,7 @@ extension NetStack {
             counters.count(.dropPolicy)
             if let error = verdict.icmpError(refused: .portUnreachable) {
                 reportError(
-                    error, protocolNumber: IPProtocol.udp, from: source, to: destination,
-                    detail: UInt32(length) << 16)
+                    error, about: datagram, from: source, to: destination, detail: UInt32(length) << 16)
             }
             return
         }

@@ -19,7 +19,7 @@ extension NetStack {
         let pod = InternetEndpoint(datagram.source, segment.sourcePort)
         let remote = InternetEndpoint(datagram.destination, segment.destinationPort)
         guard let index = tcp.find(pod, remote) else {
-            receiveWithoutFlow(segment, pod, remote)
+            receiveWithoutFlow(datagram, segment, pod, remote)
             return
         }
         let flow = tcp.flows[index]
@@ -28,13 +28,13 @@ extension NetStack {
         switch flow.pointee.state {
         case .connecting: receiveWhileConnecting(index, flow, segment)
         case .synSent: receiveInSynSent(index, flow, segment)
-        default: receiveSynchronized(index, flow, segment)
+        default: receiveSynchronized(datagram, index, flow, segment)
         }
     }
 
     /// CLOSED and LISTEN of RFC 9293, section 3.10.7.
     private mutating func receiveWithoutFlow(
-        _ segment: TCPSegment, _ pod: InternetEndpoint, _ remote: InternetEndpoint
+        _ datagram: InternetDatagram, _ segment: TCPSegment, _ pod: InternetEndpoint, _ remote: InternetEndpoint
     ) {
         if segment.flags.contains(.rst) { return }
         if segment.flags.contains(.ack) {
@@ -47,14 +47,15 @@ extension NetStack {
             // No stack sends SYN with FIN; scanners do.
             counters.count(.dropMalformedTCP)
         } else {
-            openFromGuest(segment, pod, remote, minimumSequence: nil)
+            openFromGuest(datagram, segment, pod, remote, minimumSequence: nil)
         }
     }
 
     /// A SYN for a connection that does not exist: the policy first, then a record, then the caller.
     /// - Parameter minimumSequence: below which our initial sequence number may not lie (after TIME-WAIT).
     mutating func openFromGuest(
-        _ segment: TCPSegment, _ pod: InternetEndpoint, _ remote: InternetEndpoint, minimumSequence: SequenceNumber?
+        _ datagram: InternetDatagram, _ segment: TCPSegment, _ pod: InternetEndpoint, _ remote: InternetEndpoint,
+        minimumSequence: SequenceNumber?
     ) {
         let verdict = policy.verdict(remote, .tcp)
         guard verdict == .allow else {
@@ -64,8 +65,7 @@ extension NetStack {
                     pod, remote, sequence: SequenceNumber(0), acknowledgement: segment.sequence + 1)
             } else if let error = verdict.icmpError(refused: .portUnreachable) {
                 reportError(
-                    error, protocolNumber: IPProtocol.tcp, from: pod, to: remote,
-                    detail: segment.sequence.value)
+                    error, about: datagram, from: pod, to: remote, detail: segment.sequence.value)
             }
             return
         }

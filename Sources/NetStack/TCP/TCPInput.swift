@@ -4,9 +4,8 @@
 
 extension NetStack {
     mutating func receiveSynchronized(
-        _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ original: TCPSegment
+        _ datagram: InternetDatagram, _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment
     ) {
-        let segment = original
         let offset = segment.sequence - flow.pointee.rcvNxt
         if flow.pointee.state == .synReceived && segment.sequence == flow.pointee.irs
             && segment.flags.contains(.syn)
@@ -25,7 +24,7 @@ extension NetStack {
             }
         }
         guard isAcceptable(flow, segment, offset) else {
-            receiveUnacceptable(index, flow, segment)
+            receiveUnacceptable(datagram, index, flow, segment)
             return
         }
         if segment.flags.contains(.rst) {
@@ -73,7 +72,7 @@ extension NetStack {
     }
 
     private mutating func receiveUnacceptable(
-        _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment
+        _ datagram: InternetDatagram, _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment
     ) {
         if segment.flags.contains(.rst) { return }
         if flow.pointee.state == .timeWait {
@@ -85,7 +84,7 @@ extension NetStack {
                 let remote = flow.pointee.remote
                 let highest = flow.pointee.sndMax
                 tcp.remove(index)
-                openFromGuest(segment, pod, remote, minimumSequence: highest)
+                openFromGuest(datagram, segment, pod, remote, minimumSequence: highest)
                 return
             }
             if segment.flags.contains(.fin) { tcp.arm(index, 1000, now) }

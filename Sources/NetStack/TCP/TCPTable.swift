@@ -154,3 +154,9 @@ struct TCPTable: ~Copyable {
         return total == flows.count && total == index.count && halfOpen == halfOpenCount && walked == queued
     }
 }
+
+extension NetStack {
+    /// Memory of one TCP flow that is not in use: its record, two index entries (half of them are kept empty), a timer
+    /// entry with its back-pointer.
+    package static var bytesPerIdleFlow: Int { MemoryLayout<Slab<TCPFlow>.Place>.stride + 2 * 8 + 16 + 4 }
+}
