@@ -53,19 +53,9 @@ extension NetStack {
             mappings.records[known].pointee.filter.insert(mappings.remoteHash(destination), now)
             return mappings.records.id(known)
         }
-        guard mappings.takeShare(source.address, kind) else {
+        guard makeRoom(for: source.address, kind) else {
             counters.count(.dropRateLimited)
             return nil
-        }
-        if mappings.isFull(kind) {
-            guard let victim = mappings.leastRecentlyUsed(kind) else {
-                mappings.releaseShare(source.address, kind)
-                counters.count(.dropRateLimited)
-                return nil
-            }
-            counters.count(.mappingsEvicted)
-            events.append(.mappingClosed(mappings.records.id(victim)))
-            mappings.remove(victim)
         }
         var record = Mapping(
             source: source, kind: kind, isPublished: false, hash: mappings.hash(source, kind), lastUsed: now,
@@ -79,6 +69,23 @@ extension NetStack {
         let id = mappings.records.id(index)
         events.append(.mappingOpened(id, kind: kind, source: source))
         return id
+    }
+
+    /// Books a place for a mapping of `address`. When the table is full the least recently used mapping gives way, and when
+    /// only the address's share is full, then no mapping of anyone else does.
+    private mutating func makeRoom(for address: InternetAddress, _ kind: MappingKind) -> Bool {
+        let hasShare = mappings.takeShare(address, kind)
+        if hasShare && !mappings.isFull(kind) { return true }
+        guard let victim = mappings.leastRecentlyUsed(kind),
+            hasShare || mappings.records[victim].pointee.source.address == address
+        else {
+            if hasShare { mappings.releaseShare(address, kind) }
+            return false
+        }
+        counters.count(.mappingsEvicted)
+        events.append(.mappingClosed(mappings.records.id(victim)))
+        mappings.remove(victim)
+        return hasShare || mappings.takeShare(address, kind)
     }
 
     mutating func expireMapping(_ index: UInt32) {
