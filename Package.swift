@@ -107,7 +107,10 @@ let package = Package(
             name: "MonitorProbe", dependencies: ["Monitor", "LinuxSystem", "CLinux", system],
             path: "Tests/MonitorProbe", swiftSettings: settings),
         tests("MonitorTests", ["Monitor", "MonitorProbe", "LinuxSystem", "CLinux", system]),
-        tests("NetStackTests", ["NetStack"]),
+
+        // Counts the test program's allocations; malloc can only be replaced from C.
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("NetStackTests", ["NetStack", "AllocationCounter"]),
     ],
     swiftLanguageModes: [.v6]
 )

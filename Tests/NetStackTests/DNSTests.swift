@@ -30,11 +30,13 @@ import Testing
     @Test func answerOctetByOctet() throws {
         let answer = try respond(question("Web.pod", 1)) { $0.add(Addresses.pod, timeToLive: 60) }
         #expect(
-            answer == hex("""
-                1234 8580 0001 0001 0000 0000  // response, authoritative, recursion, one answer
-                03 5765 62 03 706f 64 00 0001 0001  // the question as it was asked
-                c00c 0001 0001 0000 003c 0004 0a00 0264  // A 10.0.2.100, 60 s
-                """))
+            answer
+                == hex(
+                    """
+                    1234 8580 0001 0001 0000 0000  // response, authoritative, recursion, one answer
+                    03 5765 62 03 706f 64 00 0001 0001  // the question as it was asked
+                    c00c 0001 0001 0000 003c 0004 0a00 0264  // A 10.0.2.100, 60 s
+                    """))
     }
 
     @Test func bothFamiliesAndNames() throws {
@@ -42,7 +44,8 @@ import Testing
         #expect(Bytes(six[25...]) == [0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 60, 0, 16] + addressBytes(Addresses.pod6))
         let pointer = try respond(question("100.2.0.10.in-addr.arpa", 12)) { response in
             for (name, isName) in [
-                ("web.pod", true), ("", false), ("a..b", false), (".a", false), (String(repeating: "x", count: 64), false),
+                ("web.pod", true), ("", false), ("a..b", false), (".a", false),
+                (String(repeating: "x", count: 64), false),
             ] {
                 let added = Bytes(name.utf8).withUnsafeBytes { response.add(pointerTo: ByteView($0), timeToLive: 1) }
                 #expect(added == isName, "\(name)")
@@ -57,7 +60,10 @@ import Testing
     @Test func namesCompareWithoutCase() throws {
         try question("WEB.Pod", 1).withUnsafeBytes { bytes in
             let query = try DNSQuery(ByteView(bytes))
-            for (text, isEqual) in [("web.pod", true), ("WEB.POD", true), ("web.po", false), ("web.pods", false), ("web", false), ("", false), ("webxpod", false)] {
+            for (text, isEqual) in [
+                ("web.pod", true), ("WEB.POD", true), ("web.po", false), ("web.pods", false), ("web", false),
+                ("", false), ("webxpod", false),
+            ] {
                 Bytes(text.utf8).withUnsafeBytes { #expect(query.nameEquals(ByteView($0)) == isEqual, "\(text)") }
             }
             var out = Bytes(repeating: 0, count: 16)
@@ -73,8 +79,10 @@ import Testing
             six += (i > 0 ? "." : "") + String(word & 15, radix: 16)
         }
         for (name, address) in [
-            ("100.2.0.10.in-addr.arpa", Addresses.pod), (six + ".ip6.ARPA", Addresses.pod6), ("2.0.10.in-addr.arpa", nil),
-            ("256.2.0.10.in-addr.arpa", nil), ("100.2.0.10.in-addr.arpa.x", nil), ("web.pod", nil), ("in-addr.arpa", nil),
+            ("100.2.0.10.in-addr.arpa", Addresses.pod), (six + ".ip6.ARPA", Addresses.pod6),
+            ("2.0.10.in-addr.arpa", nil),
+            ("256.2.0.10.in-addr.arpa", nil), ("100.2.0.10.in-addr.arpa.x", nil), ("web.pod", nil),
+            ("in-addr.arpa", nil),
         ] as [(String, InternetAddress?)] {
             try question(name, 12).withUnsafeBytes {
                 let query = try DNSQuery(ByteView($0))
@@ -119,7 +127,8 @@ import Testing
         var pointer = good
         pointer[12] = 0xc0
         #expect(rejection(pointer) == "formatError")
-        #expect(rejection(question(Array(repeating: "abcdefghij", count: 30).joined(separator: "."), 1)) == "formatError")
+        #expect(
+            rejection(question(Array(repeating: "abcdefghij", count: 30).joined(separator: "."), 1)) == "formatError")
         var two = good
         two[5] = 2
         #expect(rejection(two) == "formatError")
@@ -129,7 +138,9 @@ import Testing
         let message = question("web.pod", 1, flags: 0x2900)
         var out = Bytes(repeating: 0xee, count: 12)
         let length = message.withUnsafeBytes { source in
-            out.withUnsafeMutableBytes { DNSResponse.reject(ByteView(source), .notImplemented, to: MutableByteView($0)) }
+            out.withUnsafeMutableBytes {
+                DNSResponse.reject(ByteView(source), .notImplemented, to: MutableByteView($0))
+            }
         }
         #expect(length == 12 && out == [0x12, 0x34, 0xa9, 0x84, 0, 0, 0, 0, 0, 0, 0, 0])
     }

@@ -50,7 +50,9 @@ import Testing
             if let flow = harness.lastFlow, flows.last != flow { flows.append(flow) }
             if flows.count > 60 { flows.removeFirst() }
             if let flow = flows.randomElement(using: &random) { act(on: flow, harness, &random) }
-            if random.chance(100) { harness.advance(UInt64.random(in: 0...(random.chance(100) ? 200_000 : 500), using: &random)) }
+            if random.chance(100) {
+                harness.advance(UInt64.random(in: 0...(random.chance(100) ? 200_000 : 500), using: &random))
+            }
             if random.chance(600) {
                 for frame in harness.frames() { #expect(frame != nil, "seed \(seed) step \(step)") }
             }
@@ -72,7 +74,8 @@ import Testing
         case 0..<6: harness.hostSends(random.bytes(Int.random(in: 1...4_000, using: &random)), flow)
         case 6: harness.hostEnds(flow)
         case 7: harness.stack.resetConnection(flow, now: harness.now)
-        case 8: harness.stack.refuseConnection(flow, error: random.chance(500) ? nil : .hostUnreachable, now: harness.now)
+        case 8:
+            harness.stack.refuseConnection(flow, error: random.chance(500) ? nil : .hostUnreachable, now: harness.now)
         case 9: harness.stack.acceptConnection(flow, receiveCapacity: 5_000, now: harness.now)
         case 10..<13:
             harness.stack.setReceiveCapacity(flow, Int.random(in: 0...9_000, using: &random), now: harness.now)
@@ -110,7 +113,8 @@ import Testing
             return frame(
                 Segment(
                     source: source, destination: target, seq: UInt32.random(in: 990...1_300, using: &random),
-                    ack: random.chance(500) ? lastSequence(harness, &random) : UInt32.random(in: 0 ... .max, using: &random),
+                    ack: random.chance(500)
+                        ? lastSequence(harness, &random) : UInt32.random(in: 0 ... .max, using: &random),
                     flags: kinds.randomElement(using: &random) ?? .ack,
                     window: random.chance(300) ? 0 : Int.random(in: 0...65_535, using: &random),
                     options: random.chance(300) ? [2, 4, 5, 0xb4, 1, 3, 3, 7] : [],
@@ -118,7 +122,9 @@ import Testing
                 ).packet())
         case 12..<15:
             return frame(
-                ipPacket(17, pod, server, udpTransport(source, target, random.bytes(Int.random(in: 0...200, using: &random)))))
+                ipPacket(
+                    17, pod, server, udpTransport(source, target, random.bytes(Int.random(in: 0...200, using: &random)))
+                ))
         case 15..<17:
             let proto: UInt8 = isIPv6 ? 58 : 1
             let body: Bytes = [isIPv6 ? 128 : 8, 0, 0, 0, 0, UInt8(source.port), 0, 1, 1, 2, 3]
@@ -184,7 +190,8 @@ import Testing
         let seed = UInt64.random(in: 0 ... .max)
         print("FuzzTests.messagesOfTheDNS seed \(seed)")
         var random = SeededGenerator(seed)
-        let valid = hex("""
+        let valid = hex(
+            """
             1234 0100 0001 0000 0000 0001  // query, recursion desired
             0377 6562 03 706f 6400 0001 0001  // web.pod A IN
             00 0029 04d0 0000 0000 0000  // OPT, 1232

@@ -37,7 +37,10 @@ struct GuestTCP {
     var ackPending = 0
     var wasReset = false
 
-    init(local: InternetEndpoint, remote: InternetEndpoint, iss: UInt32, outgoing: Bytes, usesOffload: Bool, bufferSize: Int) {
+    init(
+        local: InternetEndpoint, remote: InternetEndpoint, iss: UInt32, outgoing: Bytes, usesOffload: Bool,
+        bufferSize: Int
+    ) {
         self.local = local
         self.remote = remote
         self.iss = iss

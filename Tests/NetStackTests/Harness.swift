@@ -196,7 +196,10 @@ struct Client {
     var ack: UInt32 = 0
     var flow: FlowID { harness.lastFlow ?? FlowID(index: .max, generation: 0) }
 
-    func send(_ flags: TCPFlags, _ data: Bytes = [], seq: UInt32? = nil, ack: UInt32? = nil, window: Int = 65_535, options: Bytes = []) {
+    func send(
+        _ flags: TCPFlags, _ data: Bytes = [], seq: UInt32? = nil, ack: UInt32? = nil, window: Int = 65_535,
+        options: Bytes = []
+    ) {
         harness.inject(
             Segment(
                 source: pod, destination: remote, seq: seq ?? self.seq, ack: ack ?? self.ack, flags: flags,
@@ -240,4 +243,13 @@ extension Harness {
     func open(from remote: InternetEndpoint, to pod: InternetEndpoint) -> FlowID? {
         stack.openConnection(from: remote, to: pod, receiveCapacity: 1 << 20, now: now)
     }
+}
+
+/// A harness with one established connection.
+func connected(
+    _ harness: Harness = Harness(), window: Int = 65_535, options: Bytes = [2, 4, 5, 0xb4]
+) throws -> (Harness, Client) {
+    var client = Client(harness: harness)
+    try client.connect(window: window, options: options)
+    return (harness, client)
 }

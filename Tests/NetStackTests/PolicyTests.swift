@@ -18,7 +18,8 @@ import Testing
     func policy() -> DestinationPolicy {
         DestinationPolicy.protectingHost(
             exceptions: [
-                DestinationPolicy.Rule(InternetPrefix(Addresses.dns, 32), .allow, protocols: [.tcp, .udp], ports: 53...53),
+                DestinationPolicy.Rule(
+                    InternetPrefix(Addresses.dns, 32), .allow, protocols: [.tcp, .udp], ports: 53...53),
                 DestinationPolicy.Rule(InternetPrefix(Addresses.dns, 32), .refuse),
                 DestinationPolicy.Rule(InternetPrefix(Addresses.gateway, 32), .refuse),
             ],
@@ -48,7 +49,8 @@ import Testing
         func attempt(_ port: UInt16) -> [Seen] {
             harness.inject(
                 Segment(
-                    source: InternetEndpoint(Addresses.pod, 4000 + port), destination: InternetEndpoint(Addresses.dns, port),
+                    source: InternetEndpoint(Addresses.pod, 4000 + port),
+                    destination: InternetEndpoint(Addresses.dns, port),
                     flags: .syn))
             return harness.events()
         }
@@ -73,14 +75,18 @@ import Testing
         let harness = Harness()
         for source in [Addresses.server, InternetAddress(127, 0, 0, 1), Addresses.gateway, Addresses.dns] {
             harness.inject(
-                Segment(source: InternetEndpoint(source, 1), destination: InternetEndpoint(Addresses.server, 2), flags: .syn))
+                Segment(
+                    source: InternetEndpoint(source, 1), destination: InternetEndpoint(Addresses.server, 2), flags: .syn
+                ))
         }
         #expect(harness.count(of: .dropForeignSource) == 4)
         for destination in [
             InternetAddress(224, 0, 0, 251), InternetAddress(255, 255, 255, 255), InternetAddress(240, 0, 0, 1),
         ] {
             harness.inject(
-                Segment(source: InternetEndpoint(Addresses.pod, 1), destination: InternetEndpoint(destination, 2), flags: .syn))
+                Segment(
+                    source: InternetEndpoint(Addresses.pod, 1), destination: InternetEndpoint(destination, 2),
+                    flags: .syn))
         }
         #expect(harness.count(of: .dropMulticast) == 3)
         #expect(harness.events().isEmpty && harness.rawFrames().isEmpty)
@@ -119,9 +125,12 @@ import Testing
         harness.inject(frame(short))
         #expect(harness.count(of: .dropMalformedIPv4) == 3)
         // Options pass, source routes and broken ones do not.
-        harness.inject(frame(ipv4Packet(6, Addresses.pod, Addresses.server, good.transport(), options: [1, 0x94, 4, 0, 0, 0, 0, 0])))
+        harness.inject(
+            frame(
+                ipv4Packet(6, Addresses.pod, Addresses.server, good.transport(), options: [1, 0x94, 4, 0, 0, 0, 0, 0])))
         #expect(harness.events().count == 1)
-        harness.inject(frame(ipv4Packet(6, Addresses.pod, Addresses.server, good.transport(), options: [131, 3, 4, 0])))
+        harness.inject(
+            frame(ipv4Packet(6, Addresses.pod, Addresses.server, good.transport(), options: [131, 3, 4, 0])))
         #expect(harness.count(of: .dropSourceRoute) == 1)
         harness.inject(frame(ipv4Packet(6, Addresses.pod, Addresses.server, good.transport(), options: [7, 9, 4, 0])))
         #expect(harness.count(of: .dropMalformedIPv4) == 4)
@@ -129,7 +138,8 @@ import Testing
 
     func extended(_ headers: [(type: UInt8, body: Bytes)]) -> Bytes {
         let segment = Segment(
-            source: InternetEndpoint(Addresses.pod6, 1), destination: InternetEndpoint(Addresses.server6, 2), flags: .syn)
+            source: InternetEndpoint(Addresses.pod6, 1), destination: InternetEndpoint(Addresses.server6, 2),
+            flags: .syn)
         var payload = Bytes()
         for (i, header) in headers.enumerated() {
             let next = i + 1 < headers.count ? headers[i + 1].type : 6
@@ -153,7 +163,10 @@ import Testing
         }
         let silent: [[(type: UInt8, body: Bytes)]] = [
             Array(repeating: (60, pad), count: 9), [(60, [0x5e, 4, 0, 0, 0, 0])], [(60, [1, 40, 0, 0, 0, 0])],
-            [(60, [1, 250] + Bytes(repeating: 0, count: 252)), (60, [1, 250] + Bytes(repeating: 0, count: 252)), (60, pad)],
+            [
+                (60, [1, 250] + Bytes(repeating: 0, count: 252)), (60, [1, 250] + Bytes(repeating: 0, count: 252)),
+                (60, pad),
+            ],
         ]
         for headers in silent {
             let harness = Harness()
@@ -241,7 +254,8 @@ import Testing
             #expect(answer.transport[0] == reply && Bytes(answer.transport[4...]) == Bytes(echo[4...]))
             // Without ping sockets: prohibited, once a second.
             for _ in 0..<3 {
-                harness.stack.failEcho(mapping, destination: server, sequence: 7, error: .adminProhibited, now: harness.now)
+                harness.stack.failEcho(
+                    mapping, destination: server, sequence: 7, error: .adminProhibited, now: harness.now)
             }
             let refusal = try harness.onlyFrame()
             #expect(Bytes(refusal.transport[0..<2]) == (pod.isIPv4 ? [3, 13] : [1, 1]))
@@ -268,7 +282,9 @@ import Testing
 
     @Test func neighbourDiscovery() throws {
         let solicited = InternetAddress(high: 0xff02 << 48, low: 0x1_ff00_0003)
-        func solicit(_ source: InternetAddress, _ target: InternetAddress, hops: UInt8 = 255, options: Bytes = []) -> Bytes {
+        func solicit(_ source: InternetAddress, _ target: InternetAddress, hops: UInt8 = 255, options: Bytes = [])
+            -> Bytes
+        {
             let body: Bytes = [135, 0, 0, 0, 0, 0, 0, 0] + addressBytes(target) + options
             return frame(
                 ipv6Packet(58, source, solicited, checksummed(body, source, solicited, 58, field: 2), hops: hops),
@@ -289,7 +305,8 @@ import Testing
         // Router solicitations are ignored.
         let all = InternetAddress(high: 0xff02 << 48, low: 2)
         let router = checksummed([133, 0, 0, 0, 0, 0, 0, 0], Addresses.pod6, all, 58, field: 2)
-        harness.inject(frame(ipv6Packet(58, Addresses.pod6, all, router, hops: 255), destination: [0x33, 0x33, 0, 0, 0, 2]))
+        harness.inject(
+            frame(ipv6Packet(58, Addresses.pod6, all, router, hops: 255), destination: [0x33, 0x33, 0, 0, 0, 2]))
         #expect(harness.rawFrames().isEmpty && harness.count(of: .dropIgnoredICMP) == 1)
     }
 

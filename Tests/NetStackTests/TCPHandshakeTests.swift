@@ -38,10 +38,11 @@ import Testing
         #expect(try small.onlyFrame().tcpOptions == [2, 4, 0x04, 0xd8])
     }
 
-    @Test(arguments: [
-        (ICMPError.networkUnreachable, [3, 0], [1, 0]), (.hostUnreachable, [3, 1], [1, 3]),
-        (.adminProhibited, [3, 13], [1, 1]),
-    ] as [(ICMPError, Bytes, Bytes)])
+    @Test(
+        arguments: [
+            (ICMPError.networkUnreachable, [3, 0], [1, 0]), (.hostUnreachable, [3, 1], [1, 3]),
+            (.adminProhibited, [3, 13], [1, 1]),
+        ] as [(ICMPError, Bytes, Bytes)])
     func unreachableHostIsReported(_ error: ICMPError, _ codes4: Bytes, _ codes6: Bytes) throws {
         for (pod, server, codes) in [
             (Addresses.pod, Addresses.server, codes4), (Addresses.pod6, Addresses.server6, codes6),

@@ -21,7 +21,9 @@ struct Impairment: CustomTestStringConvertible, Sendable {
         var milliseconds: UInt64 = 0
     }
 
-    static func random(_ name: String, _ loss: Int, _ duplication: Int, _ reordering: Int, _ corruption: Int) -> Impairment {
+    static func random(_ name: String, _ loss: Int, _ duplication: Int, _ reordering: Int, _ corruption: Int)
+        -> Impairment
+    {
         Impairment(loss: loss, duplication: duplication, reordering: reordering, corruption: corruption, name: name)
     }
 
@@ -107,7 +109,9 @@ struct Impairment: CustomTestStringConvertible, Sendable {
             while let first = link.first, first.time <= now {
                 link.removeFirst()
                 if first.toStack {
-                    if isSlow { harness.takeLimit = random.chance(200) ? Int.random(in: 0...2_000, using: &random) : .max }
+                    if isSlow {
+                        harness.takeLimit = random.chance(200) ? Int.random(in: 0...2_000, using: &random) : .max
+                    }
                     harness.inject(first.bytes)
                 } else if let received = Received(first.bytes) {
                     guest.receive(received, now)

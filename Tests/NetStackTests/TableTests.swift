@@ -91,7 +91,8 @@ import Testing
         #expect(all6.contains(Addresses.server6))
         let host = InternetPrefix(Addresses.server6, 128)
         #expect(host.contains(Addresses.server6) && !host.contains(Addresses.pod6))
-        #expect(MACAddress(0x5255_0a00_0202).linkLocal == InternetAddress(high: 0xfe80 << 48, low: 0x5055_0aff_fe00_0202))
+        #expect(
+            MACAddress(0x5255_0a00_0202).linkLocal == InternetAddress(high: 0xfe80 << 48, low: 0x5055_0aff_fe00_0202))
     }
 
     @Test func sequenceNumbersWrap() {

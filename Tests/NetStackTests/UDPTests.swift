@@ -96,7 +96,8 @@ import Testing
         let sum = referenceSum(pseudoHeader(pod.address, server.address, 17, transport.count))
         transport.replaceSubrange(6..<8, with: be16(Int(sum)))
         let packet = ipv4Packet(17, pod.address, server.address, transport)
-        harness.inject(frame(packet, offload: Offload(needsChecksum: true, gsoType: 5, gsoSize: 1200, start: 34, offset: 6)))
+        harness.inject(
+            frame(packet, offload: Offload(needsChecksum: true, gsoType: 5, gsoSize: 1200, start: 34, offset: 6)))
         #expect(harness.events().last == .datagram(server, data, segmentSize: 1200))
         // TCP segmentation on a datagram, a checksum somewhere else, no size, an unknown type: contradictions.
         for bad in [

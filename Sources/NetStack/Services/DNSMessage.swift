@@ -148,7 +148,11 @@ package struct DNSQuery: BitwiseCopyable {
                 isDecimal = false
             }
             if labels < 32, let nibble = Self.nibble(label) {
-                if labels < 16 { low |= nibble << UInt64(labels * 4) } else { high |= nibble << UInt64(labels * 4 - 64) }
+                if labels < 16 {
+                    low |= nibble << UInt64(labels * 4)
+                } else {
+                    high |= nibble << UInt64(labels * 4 - 64)
+                }
             } else {
                 isHexadecimal = false
             }

@@ -161,7 +161,15 @@ struct MappingTable: ~Copyable {
     private mutating func unlink(_ position: UInt32) {
         let record = records[position].pointee
         let kind = Int(record.kind.rawValue)
-        if record.older == .max { oldest[kind] = record.newer } else { records[record.older].pointee.newer = record.newer }
-        if record.newer == .max { newest[kind] = record.older } else { records[record.newer].pointee.older = record.older }
+        if record.older == .max {
+            oldest[kind] = record.newer
+        } else {
+            records[record.older].pointee.newer = record.newer
+        }
+        if record.newer == .max {
+            newest[kind] = record.older
+        } else {
+            records[record.newer].pointee.older = record.older
+        }
     }
 }
