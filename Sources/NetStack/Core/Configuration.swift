@@ -38,6 +38,9 @@ package struct Configuration: Sendable {
     /// The tap has TUN_F_TSO4, TUN_F_TSO6 (and USO4, USO6): frames larger than the MTU may be written.
     package var hasSegmentationOffload: Bool
     package var gatewayMAC: MACAddress
+    /// Where frames go until the guest has sent its first, from which its address is learned. Kernels ignore TCP in
+    /// broadcast frames, so set it if connections are opened towards a guest that may not have spoken.
+    package var guestMAC = MACAddress.broadcast
     package var ipv4: Subnet?
     package var ipv6: Subnet?
     /// Random, from the kernel, never reused between processes.

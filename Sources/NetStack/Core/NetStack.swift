@@ -79,7 +79,7 @@ package struct NetStack: ~Copyable {
     /// Time of the call being served.
     var now = MonotonicTime(nanoseconds: 0)
     /// Source of the guest's last frame.
-    var guestMAC = MACAddress.broadcast
+    var guestMAC: MACAddress
     let gatewayLinkLocal: InternetAddress
     /// Bytes before the network header in every frame.
     let linkHeaderLength: Int
@@ -101,6 +101,7 @@ package struct NetStack: ~Copyable {
         tcp = TCPTable(limits, key: configuration.key)
         mappings = MappingTable(limits, key: configuration.key)
         fragments = FragmentTable()
+        guestMAC = configuration.guestMAC
         gatewayLinkLocal = configuration.gatewayMAC.linkLocal
         linkHeaderLength = configuration.virtioHeaderLength + Ethernet.headerLength
         identification = configuration.key.sequenceHash(1, 0, 0, 0, 0)

@@ -44,10 +44,8 @@ package struct IPv6Header: BitwiseCopyable {
         try walkExtensions(bytes.prefix(totalLength))
     }
 
-    /// - Parameters:
-    ///   - bytes: a reassembled packet part that starts with header type `first`; the addresses and hop limit come
-    ///     from the packet's first fragment.
-    ///   Pointers in a rejection then count from the start of that part.
+    /// Walks to the first header that is not an extension, at most 8 headers and 512 bytes far (RFC 8504, section 5.3,
+    /// lets a host limit both), or to the fragmentable part of a fragment.
     private mutating func walkExtensions(_ bytes: ByteView) throws(Rejection) {
         var extensions = 0
         while true {
