@@ -81,6 +81,35 @@ import Testing
         }
     }
 
+    @Test func frameQueueAgreesWithAnArray() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SeededGenerator(seed)
+        var queue = FrameQueue(capacity: 4_096)
+        var model = [Bytes]()
+        var refused = 0
+        var out = Bytes(repeating: 0, count: 4_096)
+        for _ in 0..<20_000 {
+            if random.chance(520) {
+                let frame = random.bytes(Int.random(in: 1...(random.chance(50) ? 4_200 : 700), using: &random))
+                if let memory = queue.reserve(frame.count) {
+                    frame.withUnsafeBytes { memory.copy(ByteView($0), at: 0) }
+                    queue.commit()
+                    model.append(frame)
+                } else {
+                    refused += 1
+                    // Never refused without a reason: an empty queue takes whatever fits at all.
+                    #expect(!model.isEmpty || frame.count > 4_088, "seed \(seed)")
+                }
+            } else {
+                let length = out.withUnsafeMutableBytes { queue.pop(into: MutableByteView($0)) }
+                #expect(length.map { Bytes(out[..<$0]) } == model.first, "seed \(seed)")
+                if !model.isEmpty { model.removeFirst() }
+            }
+            #expect(queue.count == model.count, "seed \(seed)")
+        }
+        #expect(refused > 100)
+    }
+
     @Test func prefixes() {
         let ten = InternetPrefix(InternetAddress(10, 0, 2, 0), 24)
         #expect(ten.contains(InternetAddress(10, 0, 2, 255)) && !ten.contains(InternetAddress(10, 0, 3, 0)))

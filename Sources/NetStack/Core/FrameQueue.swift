@@ -4,18 +4,18 @@
 ///
 /// Bounded by bytes; a frame that does not fit is dropped by the caller of `reserve` and counted. Losing one is
 /// harmless: each is an answer that the guest asks for again or a notice that it repeats the cause of.
-struct FrameQueue: ~Copyable {
+package struct FrameQueue: ~Copyable {
     private let memory: UnsafeMutableRawBufferPointer
     private var head = 0
     private var tail = 0
     /// Bytes at the end of memory skipped because a frame did not fit before the wrap; valid while tail < head.
     private var end: Int
     private var reserved = 0
-    private(set) var count = 0
+    package private(set) var count = 0
 
     private static var prefixLength: Int { 8 }
 
-    init(capacity: Int) {
+    package init(capacity: Int) {
         memory = .allocate(byteCount: capacity, alignment: 16)
         end = capacity
     }
@@ -23,7 +23,7 @@ struct FrameQueue: ~Copyable {
     deinit { memory.deallocate() }
 
     /// Space for one frame of `length` bytes, or nil when full. Becomes visible with `commit`.
-    mutating func reserve(_ length: Int) -> MutableByteView? {
+    package mutating func reserve(_ length: Int) -> MutableByteView? {
         let needed = (Self.prefixLength + length + 7) & ~7
         if count == 0 {
             head = 0
@@ -44,14 +44,14 @@ struct FrameQueue: ~Copyable {
                 rebasing: memory[(tail + Self.prefixLength)..<(tail + Self.prefixLength + length)]))
     }
 
-    mutating func commit() {
+    package mutating func commit() {
         tail += reserved
         reserved = 0
         count += 1
     }
 
     /// Moves the oldest frame into `buffer` and returns its length, or nil when there is none.
-    mutating func pop(into buffer: MutableByteView) -> Int? {
+    package mutating func pop(into buffer: MutableByteView) -> Int? {
         guard count > 0 else { return nil }
         if head >= end {
             head = 0
