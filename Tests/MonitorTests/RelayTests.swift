@@ -92,6 +92,37 @@ import Testing
         #expect(relay.client.exitCode == 0)
     }
 
+    /// Connects to a relay, says `frames` and goes.
+    private func visit(_ path: String, _ kinds: [AttachProtocol.Kind]) throws {
+        let visitor = TestClient(try UnixSocket.connect(path: path))
+        #expect(try visitor.receive() == .started)
+        for kind in kinds { try visitor.send(AttachProtocol.frame(kind)) }
+    }
+
+    @Test func aKilledClientWithInputEndsIt() throws {
+        let scratch = try Scratch()
+        let relay = try RelayUnderTest(["input=once", "listen=\(scratch.file("s"))"], ["/bin/cat"])
+        #expect(try relay.client.receive() == .started)
+        try visit(scratch.file("s"), [.stdinBegin])
+        try relay.client.receiveAll()
+        #expect(relay.client.exitCode == 0)
+    }
+
+    @Test(arguments: [[], [AttachProtocol.Kind.stdinBegin, .detach]])
+    func aClientThatWatchesOrDetachesDoesNotEndTheInput(_ kinds: [AttachProtocol.Kind]) throws {
+        let scratch = try Scratch()
+        let relay = try RelayUnderTest(["input=once", "listen=\(scratch.file("s"))"], ["/bin/cat"])
+        #expect(try relay.client.receive() == .started)
+        try visit(scratch.file("s"), kinds)
+        // The relay looks at its clients before it accepts another one: with this one greeted, it knows of the loss.
+        try visit(scratch.file("s"), [])
+        try relay.client.type("after\n")
+        try relay.client.receive { relay.client.output == "after\n" }
+        try relay.client.send(AttachProtocol.frame(.stdinEnd))
+        try relay.client.receiveAll()
+        #expect(relay.client.exitCode == 0)
+    }
+
     @Test func aSignalOvertakesInputThatIsNotRead() throws {
         let relay = try RelayUnderTest(["input=once"], ["/bin/sleep", "1000"])
         #expect(try relay.client.receive() == .started)
@@ -112,7 +143,8 @@ import Testing
     }
 
     @Test func signalsToTheMonitorGoToTheProcess() throws {
-        let relay = try RelayUnderTest([], shell: "trap 'echo got it; exit 9' TERM; echo ready; while :; do sleep 0.01; done")
+        let relay = try RelayUnderTest(
+            [], shell: "trap 'echo got it; exit 9' TERM; echo ready; while :; do sleep 0.01; done")
         try relay.client.receive { relay.client.output == "ready\n" }
         relay.probe.signal(SIGTERM)
         try relay.client.receiveAll()

@@ -179,7 +179,10 @@ import Testing
         try Terminal.setWindowSize(terminal.master.raw, WindowSize(rows: 11, columns: 22))
         let slave = terminal.slave.raw
         let session = try Probe(
-            ["local", "tty", "--", "/bin/sh", "-c", "while [ \"$(stty size)\" != '11 22' ]; do :; done; echo ready; read x; echo \"<$x>\"; exit 6"],
+            [
+                "local", "tty", "--", "/bin/sh", "-c",
+                "while [ \"$(stty size)\" != '11 22' ]; do :; done; echo ready; read x; echo \"<$x>\"; exit 6",
+            ],
             descriptors: [slave, slave, slave])
         try terminal.expect("ready\r\n")
         #expect(try !terminal.isCooked)
@@ -217,7 +220,8 @@ import Testing
     @Test func detachKeysAreParsed() throws {
         #expect(try DetachKeys("ctrl-p,ctrl-q").bytes == [0x10, 0x11])
         #expect(try DetachKeys("").bytes == [])
-        #expect(try DetachKeys("a,Z,ctrl-@,ctrl-[,ctrl-_,ctrl-\\,DEL").bytes == [0x61, 0x5A, 0, 0x1B, 0x1F, 0x1C, 0x7F])
+        #expect(
+            try DetachKeys("a,Z,ctrl-@,ctrl-[,ctrl-_,ctrl-\\,DEL").bytes == [0x61, 0x5A, 0, 0x1B, 0x1F, 0x1C, 0x7F])
         for wrong in ["ctrl-A", "ctrl-", "ab", "a,,b", "ctrl-1", "ctrl-p,"] {
             #expect(throws: MonitorError.self) { try DetachKeys(wrong) }
         }
