@@ -63,8 +63,13 @@ import Testing
         let relay = try RelayUnderTest(
             ["record=\(scratch.file("exit"))", "log=\(scratch.file("log"))"],
             shell: "head -c 250000 /dev/zero; exit 5")
-        while !File.exists(scratch.file("exit")) { usleep(1000) }
-        #expect(try text(scratch.file("exit")) == "5")
+        let limit = MonotonicClock.milliseconds() + 20_000
+        var recorded = ""
+        while recorded != "5", MonotonicClock.milliseconds() < limit {
+            recorded = (try? text(scratch.file("exit"))) ?? ""
+            usleep(1000)
+        }
+        #expect(recorded == "5")
         try relay.client.receiveAll()
         #expect(relay.client.stdout.count == 250_000)
         #expect(relay.client.exitCode == 5)

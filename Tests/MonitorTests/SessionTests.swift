@@ -200,7 +200,9 @@ import Testing
         try terminal.expect("ready\r\n")
         try terminal.type("\u{10}")
         try terminal.type("\u{11}")
-        while try !terminal.isCooked { usleep(1000) }
+        let limit = MonotonicClock.milliseconds() + 20_000
+        while try !terminal.isCooked, MonotonicClock.milliseconds() < limit { usleep(1000) }
+        #expect(try terminal.isCooked)
         session.signal(SIGTERM)
         #expect(try session.wait() == 128 + SIGTERM)
     }
