@@ -7,7 +7,7 @@ func containerGroup() -> Command<Session> {
     Command("container", summary: "Manage containers") {
         .group(description: "Manage containers", flags: []) {
             [
-                createCommand(), execCommand(), containerExistsCommand(), containerInspectCommand(), killCommand(),
+                attachCommand(), createCommand(), execCommand(), containerExistsCommand(), containerInspectCommand(), killCommand(),
                 psCommand("list", aliases: ["ls"]), psCommand(), logsCommand(), portCommand(), containerPruneCommand(),
                 restartCommand(), removeCommand(), runCommand(), startCommand(), stopCommand(), waitCommand(),
             ]

@@ -103,7 +103,10 @@ enum StopTimeout {
             return value < -1 ? "must be -1 or more" : nil
         })
 
+    /// Without end is the most that the engine's milliseconds hold, 24 days.
+    private static let longest: Int64 = 2_147_483
+
     static func seconds(_ arguments: ParsedArguments) -> Int64? {
-        arguments.stringIfSet("time").flatMap(Int64.init)
+        arguments.stringIfSet("time").flatMap(Int64.init).map { $0 < 0 ? longest : min($0, longest) }
     }
 }

@@ -54,7 +54,8 @@ private func run(_ session: Session, _ arguments: ParsedArguments) throws -> Int
         if request.settings.isAutoRemoved {
             try? engine.remove(container, force: true, removesVolumes: true, timeout: 0)
         }
-        throw error
+        // podman-run(1): what was created and could not be started is 126, whatever the reason; 127 stays.
+        throw error.exitCode == 125 ? Failure(error.message, exitCode: 126) : Failure(error)
     }
     if attach == nil { try session.print(container.record.id + "\n") }
     return code ?? 0
