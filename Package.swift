@@ -89,11 +89,20 @@ let package = Package(
             "LayerArchiveTests",
             ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
+        tests("EventLoopTests", ["EventLoop"]),
+        tests("NetlinkTests", ["Netlink", "LinuxSystem", "CLinux", system]),
+        tests("NetControlTests", ["NetControl", "LinuxSystem"]),
+        tests("PodNetworkTests", ["PodNetwork", "LinuxSystem", "CLinux", system, "PodNetworkProbe"]),
+        tests("PortForwarderTests", ["PortForwarder", "PodNetwork", "NetControl", "LinuxSystem", "CLinux", system]),
 
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.
         .executableTarget(
             name: "PodNetworkProbe",
-            dependencies: ["PodNetwork", "PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system],
+            dependencies: [
+                "PodNetwork", "PortForwarder", "NetControl", "Netlink", "LinuxSystem", "CLinux", "CAllocationCount",
+                system,
+            ],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
         tests("IntegrationTests", []),
 

@@ -101,7 +101,8 @@ enum AttachProtocol {
 
 /// The two ends of an attach connection, made before the monitor is forked.
 public enum AttachSocket {
-    /// `first` for the command, `second` for the monitor.
+    /// `first` for the command, `second` for the monitor. After the fork each closes the other's (`keepingFirst`,
+    /// `keepingSecond`), or neither notices that the other is gone.
     public static func pair() throws(Errno) -> SocketPair { try UnixSocket.pair(type: Int32(SOCK_SEQPACKET.rawValue)) }
 
     /// Tells the command on `socket` that its container did not start: `text` is shown to the user, `code` becomes the

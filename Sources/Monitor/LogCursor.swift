@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CLinux
 import LinuxSystem
 import SystemPackage
 
@@ -18,7 +19,7 @@ final class LogCursor {
     /// Lines that were no records.
     private(set) var malformed = 0
 
-    private static let blockSize = 64 << 10
+    private let block = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
     /// Starts at the beginning, or `lines` lines before the end. A log that does not exist yet is empty.
     init(_ path: String, tail lines: Int?) throws(MonitorError) {
@@ -32,12 +33,15 @@ final class LogCursor {
         }
     }
 
+    deinit { block.deallocate() }
+
     /// The next record, which stays the next one until `take`. nil at the end of what is written.
     func peek() throws(MonitorError) -> LogRecord? {
         while peeked == nil {
             guard try findLine() else { return nil }
             let offset = bufferOffset + Int64(line.lowerBound)
-            guard let record = LogRecord(buffer[line]) else {
+            let parsed = buffer.withUnsafeBytes { LogRecord(UnsafeRawBufferPointer(rebasing: $0[line])) }
+            guard let record = parsed else {
                 malformed += 1
                 continue
             }
@@ -64,13 +68,22 @@ final class LogCursor {
     private func findLine() throws(MonitorError) -> Bool {
         var searched = consumed
         while true {
-            if let newline = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
+            if let newline = newline(from: searched) {
                 line = consumed..<newline
                 consumed = newline + 1
                 return true
             }
             searched = buffer.count - consumed
             if try !fill() { return false }
+        }
+    }
+
+    private func newline(from start: Int) -> Int? {
+        buffer.withUnsafeBytes { bytes in
+            guard start < bytes.count, let base = bytes.baseAddress,
+                let found = memchr(base + start, Int32(UInt8(ascii: "\n")), bytes.count - start)
+            else { return nil }
+            return UnsafeRawPointer(found) - base
         }
     }
 
@@ -95,19 +108,8 @@ final class LogCursor {
     }
 
     private func readBlock() throws(MonitorError) -> Bool {
-        let used = buffer.count
-        let offset = bufferOffset + Int64(used)
-        buffer.append(contentsOf: repeatElement(0, count: LogCursor.blockSize))
-        var result: Result<Int, MonitorError> = .success(0)
-        buffer.withUnsafeMutableBytes { bytes in
-            do throws(MonitorError) {
-                let room = UnsafeMutableRawBufferPointer(rebasing: bytes[used...])
-                result = .success(try files[fileIndex].read(at: offset, into: room))
-            } catch { result = .failure(error) }
-        }
-        let count = (try? result.get()) ?? 0
-        buffer.removeSubrange((used + count)...)
-        _ = try result.get()
+        let count = try files[fileIndex].read(at: bufferOffset + Int64(buffer.count), into: block)
+        buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: block[..<count]))
         return count > 0
     }
 

@@ -85,8 +85,9 @@ public struct PortForwarder: ~Copyable {
     }
 
     /// `keeper` is the socket to the process in the pod's namespace; `descriptorLimit` is RLIMIT_NOFILE.
+    /// `overflowLimit` is the number of 64 KiB buffers for sinks that do not keep up.
     public init(
-        configuration: NetConfiguration, keeper: consuming OwnedFD, descriptorLimit: Int
+        configuration: NetConfiguration, keeper: consuming OwnedFD, descriptorLimit: Int, overflowLimit: Int = 256
     ) throws(Errno) {
         let epoll = try Epoll()
         try epoll.add(keeper.raw, [.readable, .peerEnded, .edgeTriggered], token: Self.token(.keeper).rawValue)
@@ -94,7 +95,7 @@ public struct PortForwarder: ~Copyable {
         self.configuration = configuration
         now = MonotonicClock.milliseconds
         timers = TimerWheel(now: now)
-        transfer = SocketTransfer()
+        transfer = SocketTransfer(overflowLimit: overflowLimit)
         descriptorBudget = max(16, descriptorLimit - Self.reservedDescriptors)
         self.keeper = keeper
     }

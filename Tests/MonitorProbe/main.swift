@@ -5,7 +5,8 @@
 //     MonitorProbe relay [options] -- program…     the monitor's role; a client's socket is descriptor 3
 //     MonitorProbe attach [options]                the command's role; the monitor's socket is descriptor 3
 //     MonitorProbe local [options] -- program…     `exec`
-//     MonitorProbe full LOG                        a log that meets a full disk
+//     MonitorProbe logs log=PATH [tail=N]          `logs`
+//     MonitorProbe full log=PATH                   a log that meets a full disk
 import CLinux
 import LinuxSystem
 import Monitor
@@ -100,11 +101,23 @@ func dispatch() throws -> Int32 {
     case "relay": return try relay(arguments)
     case "attach": return try attach(arguments)
     case "local": return try local(arguments)
+    case "logs":
+        guard let path = arguments.values["log"] else { return 2 }
+        var query = LogQuery()
+        query.tail = arguments.values["tail"].flatMap(Int.init)
+        try LogReader.run([LogSource(path: path, id: "id", name: "name") { false }], query)
+        return 0
     case "full": return try full(arguments)
     default: return 2
     }
 }
 
+// The programs started here must not hold the connection open.
+_ = samara_fcntl(3, F_SETFD, Int(FD_CLOEXEC))
+// A test's thread has signals blocked, and a child inherits that.
+var unblocked = sigset_t()
+sigemptyset(&unblocked)
+sigprocmask(SIG_SETMASK, &unblocked, nil)
 do { Process.exitNow(try dispatch()) } catch {
     try? File.writeAll(2, Array("Error: \(error)\n".utf8))
     Process.exitNow(125)

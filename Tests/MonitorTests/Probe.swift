@@ -7,6 +7,9 @@ import Testing
 
 @testable import Monitor
 
+// Foundation has an OutputStream too.
+typealias OutputStream = Monitor.OutputStream
+
 /// A running MonitorProbe.
 final class Probe {
     let pid: Int32
@@ -51,7 +54,7 @@ final class RelayUnderTest {
         let pair = try AttachSocket.pair()
         probe = try Probe(
             ["relay", "client"] + options + ["--"] + program, descriptors: [null.raw, null.raw, 2, pair.second.raw])
-        client = TestClient(pair.first)
+        client = TestClient(pair.keepingFirst())
     }
 
     convenience init(_ options: [String], shell: String) throws { try self.init(options, ["/bin/sh", "-c", shell]) }
@@ -124,7 +127,7 @@ struct TestTerminal: ~Copyable {
         _ = try checked(unlockpt(opened.raw))
         var name = [CChar](repeating: 0, count: 64)
         if ptsname_r(opened.raw, &name, name.count) != 0 { throw lastErrno() }
-        slave = try File.open(String(cString: name), O_RDWR | O_NOCTTY)
+        slave = try File.open(name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }, O_RDWR | O_NOCTTY)
         master = opened
     }
 

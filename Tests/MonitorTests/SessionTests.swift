@@ -54,19 +54,20 @@ import Testing
 
     @Test func aProxiedSignalReachesTheProcess() throws {
         let terminal = try TestTerminal()
-        let (_, client) = try attached(
+        let (relay, client) = try attached(
             terminal, relay: ["tty", "input=open"], client: ["tty"],
             shell: "trap 'exit 42' USR1; echo ready; while :; do sleep 0.01; done")
         try terminal.expect("ready\r\n")
         client.signal(SIGUSR1)
         #expect(try client.wait() == 42)
+        #expect(try relay.wait() == 42)
         #expect(try terminal.isCooked)
     }
 
     @Test func theWindowSizeFollows() throws {
         let terminal = try TestTerminal()
         try Terminal.setWindowSize(terminal.master.raw, WindowSize(rows: 11, columns: 22))
-        let (_, client) = try attached(
+        let (relay, client) = try attached(
             terminal, relay: ["tty", "input=open"], client: ["tty"],
             shell: "trap 'stty size' WINCH; while :; do stty size; sleep 0.01; done")
         try terminal.expect("11 22\r\n")
@@ -75,6 +76,7 @@ import Testing
         try terminal.expect("44 55\r\n")
         client.signal(SIGTERM)
         #expect(try client.wait() == 128 + SIGTERM)
+        #expect(try relay.wait() == 128 + SIGTERM)
     }
 
     @Test func theDetachKeysWorkOneByOne() throws {
@@ -120,13 +122,12 @@ import Testing
         let relay = try Probe(
             ["relay", "client"] + relayOptions + ["--", "/bin/sh", "-c", shell],
             descriptors: [null.raw, null.raw, 2, pair.second.raw])
-        let ends = pair
         func start(_ socket: consuming OwnedFD, _ stdin: Int32, _ stdout: Int32) throws -> Probe {
             try Probe(["attach"] + options, descriptors: [stdin, stdout, 2, socket.raw])
         }
         let stdin = try PipePair.make()
         let stdout = try PipePair.make()
-        let client = try start(ends.first, stdin.readEnd.raw, stdout.writeEnd.raw)
+        let client = try start(pair.keepingFirst(), stdin.readEnd.raw, stdout.writeEnd.raw)
         let reading = stdout.keepingReadEnd()
         let writing = FileHandle(fileDescriptor: stdin.keepingWriteEnd().release(), closeOnDealloc: true)
         let writer = Thread { [input] in

@@ -10,6 +10,8 @@ let name = CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : ""
 switch name {
 case "recipe": TransparentRecipe.run()
 case "none": LoopbackOnly.run()
-default: Check.fail("usage: PodNetworkProbe recipe|none")
+case "process": ProcessProbe.run(samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "")
+case "allocations": AllocationProbe.run()
+default: Check.fail("usage: PodNetworkProbe recipe|none|process|allocations [samara-net]")
 }
 Process.exitNow(Check.failures == 0 ? 0 : 1)

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 // Newer than the oldest installed headers.
 #ifndef TUN_F_USO4
@@ -90,6 +91,8 @@ int samara_signal_descriptor(const int *signals, int count);
 int samara_ignore_signal(int signal);
 /// poll(2) for POLLIN of one descriptor.
 int samara_poll_readable(int fd, int timeoutMilliseconds);
+/// fork(2), which Swift declares unavailable. Only for a process without threads.
+static inline pid_t samara_fork(void) { return fork(); }
 /// unshare(2).
 int samara_unshare(int flags);
 /// CLOCK_MONOTONIC in milliseconds, from the vDSO.

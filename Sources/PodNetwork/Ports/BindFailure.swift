@@ -6,20 +6,21 @@ import SystemPackage
 /// Why a host port could not be bound, in the words that help. Reads /proc, so it is for the error path only.
 enum BindFailure {
     static func describe(_ port: PublishedPort, _ number: UInt16, _ error: Errno) -> PortBindingError {
-        PortBindingError(port: port, hostPort: number, errno: error, message: sentence(port, number, error))
+        let holder = error == .addressInUse ? PortHolder.find(number, port.protocol) : nil
+        return PortBindingError(
+            port: port, hostPort: number, errno: error, message: sentence(port, number, error, holder: holder))
     }
 
-    private static func sentence(_ port: PublishedPort, _ number: UInt16, _ error: Errno) -> String {
+    static func sentence(_ port: PublishedPort, _ number: UInt16, _ error: Errno, holder: PortHolder?) -> String {
         let address = port.hostIP.isEmpty ? "0.0.0.0" : port.hostIP
         let subject = "cannot publish port \(number)/\(port.protocol.rawValue) on \(address)"
         switch error {
         case .addressInUse:
-            let found = PortHolder.find(number, port.protocol)
-            if found?.pid == Process.id {
+            if holder?.pid == Process.id {
                 return "conflicting port mappings for host port \(number) (protocol \(port.protocol.rawValue))"
             }
-            let holder = found.map { " (held by process \($0.pid) (\($0.name)))" }
-            return "\(subject): address already in use\(holder ?? "")"
+            let held = holder.map { " (held by process \($0.pid) (\($0.name)))" }
+            return "\(subject): address already in use\(held ?? "")"
         case .permissionDenied where number < 1024:
             let start = unprivilegedPortStart()
             let shown = address.contains(":") ? "[\(address)]" : address

@@ -33,8 +33,10 @@ struct Flow: ~Copyable {
     var isQueued = false
     /// In `resetting`: whether the client is the side that is left.
     var clientIsLeft = false
-    /// The wait before the next look at the queue of the side that is left.
+    /// In `resetting`: milliseconds before the next look at the queue of the side that is left.
     var resetDelay: UInt16 = 1
+    /// In `resetting`: when the reset is sent in any case.
+    var resetDeadline: UInt64 = 0
     let podPort: UInt16
     let clientAddress: SocketAddress
     var client: OwnedFD?

@@ -92,22 +92,23 @@ extension PortForwarder {
         flows[slot].up.abandon(&transfer)
         flows[slot].down.abandon(&transfer)
         flows[slot].phase = .resetting
+        flows[slot].resetDeadline = now + 30_000
         flows[slot].clientIsLeft = clientIsLeft
         if clientIsLeft { flows[slot].pod = nil } else { flows[slot].client = nil }
         finishReset(slot)
     }
 
     /// A close with SO_LINGER 0 throws away what is not acknowledged yet, and there is no event for "everything is
-    /// acknowledged"; hence a few looks at the queue, further and further apart, 30 s at most.
+    /// acknowledged"; hence looks at the queue, further and further apart up to 64 ms, for 30 s at most.
     mutating func finishReset(_ slot: UInt32) {
         let left = flows[slot].clientIsLeft ? flows[slot].clientFD : flows[slot].podFD
-        if flows[slot].resetDelay > 8000 || Socket.unacknowledgedBytes(left) == 0 {
+        if now >= flows[slot].resetDeadline || Socket.unacknowledgedBytes(left) == 0 {
             Socket.resetOnClose(left)
             return remove(slot)
         }
         let token = Self.token(.resetTimer, slot: slot, generation: flows.generation(slot))
         flows[slot].timer = timers.arm(at: now + UInt64(flows[slot].resetDelay), token)
-        flows[slot].resetDelay *= 2
+        flows[slot].resetDelay = min(64, flows[slot].resetDelay * 2)
     }
 
     /// Ends the flow: its sockets close, orderly unless they were told otherwise.

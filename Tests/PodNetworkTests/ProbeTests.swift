@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+/// What needs namespaces runs in `PodNetworkProbe`, a process without threads.
+@Suite(.serialized) struct ProbeTests {
+    /// The directory of the built products: that of the test bundle itself.
+    private static var products: URL {
+        let program = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+        return program.deletingLastPathComponent()
+    }
+
+    @Test(arguments: ["recipe", "none", "process", "allocations"]) func probe(name: String) throws {
+        let process = Process()
+        process.executableURL = Self.products.appendingPathComponent("PodNetworkProbe")
+        process.arguments = [name, Self.products.appendingPathComponent("samara-net").path]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        let text = String(decoding: data, as: UTF8.self)
+        #expect(process.terminationStatus == 0 && text.isEmpty, "\(text)")
+    }
+}
