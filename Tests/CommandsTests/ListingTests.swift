@@ -232,7 +232,7 @@ enum Example {
         let error = #expect(throws: TemplateError.self) { try podText("{{.Name}} {{.NoSuchField}}") }
         #expect(
             error?.message
-                == "template: inspect:1:22: executing \"inspect\" at <.NoSuchField>: can't evaluate field NoSuchField in type interface {}"
+                == "template: inspect:1:23: executing \"inspect\" at <.NoSuchField>: can't evaluate field NoSuchField in type interface {}"
         )
     }
 

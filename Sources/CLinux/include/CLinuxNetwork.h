@@ -92,7 +92,6 @@ int samara_ignore_signal(int signal);
 /// poll(2) for POLLIN of one descriptor.
 int samara_poll_readable(int fd, int timeoutMilliseconds);
 /// fork(2), which Swift declares unavailable. Only for a process without threads.
-static inline pid_t samara_fork(void) { return fork(); }
 /// unshare(2).
 int samara_unshare(int flags);
 /// CLOCK_MONOTONIC in milliseconds, from the vDSO.

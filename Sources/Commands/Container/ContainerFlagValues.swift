@@ -54,7 +54,7 @@ enum NetworkFlag {
     /// An IPv4 or IPv6 address.
     static func checkAddress(_ text: String, flag: String, _ whole: String? = nil) throws(Failure) {
         if isIPv4(text) || isIPv6(text) { return }
-        if flag == "add-host" { throw Failure("invalid IP address in add-host: \"\(text)\"") }
+        if flag == "add-host" { throw Failure("invalid IP address in add-host: \"\(whole ?? text)\"") }
         throw Failure("\(text) is not an ip address")
     }
 
