@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-@testable import Engine
 import JSON
 import LinuxSystem
 import Presentation
 import Testing
 
 @testable import Commands
+@testable import Engine
 
 /// The pod `mypod` with the containers `web` and `side`, ten seconds old, as a user of Podman 5.4 saw it.
 enum Example {
@@ -51,7 +51,9 @@ enum Example {
         record.infraID = infraID
         record.infraName = "4a0a61200b66-infra"
         record.ports = [PortRecord(hostIP: "", hostPort: 8080, containerPort: 80, range: 1, transport: "tcp")]
-        record.createCommand = ["/usr/bin/podman", "pod", "create", "--name", "mypod", "-p", "8080:80", "--label", "app=web"]
+        record.createCommand = [
+            "/usr/bin/podman", "pod", "create", "--name", "mypod", "-p", "8080:80", "--label", "app=web",
+        ]
         var state = PodState()
         state.status = .running
         state.started = LinuxSystem.Timestamp(seconds: now.seconds - 5)
@@ -89,7 +91,8 @@ enum Example {
                 == "CONTAINER ID  IMAGE       COMMAND     CREATED     STATUS      PORTS       NAMES\n")
         #expect(
             Example.table(pod: true).text([])
-                == "CONTAINER ID  IMAGE       COMMAND     CREATED     STATUS      PORTS       NAMES       POD ID      PODNAME\n")
+                == "CONTAINER ID  IMAGE       COMMAND     CREATED     STATUS      PORTS       NAMES       POD ID      PODNAME\n"
+        )
     }
 
     @Test func json() throws {
@@ -125,12 +128,13 @@ enum Example {
                 side                mypod
 
                 """)
-        #expect(try render("{{.ID}}|{{.State}}|{{.Label \"created_at\"}}") == """
-            1a5668429591|running|
-            7f2f26540f2e|running|2024-10-11T18:00:00Z
-            4ac71a5452fe|running|2024-10-11T18:00:00Z
+        #expect(
+            try render("{{.ID}}|{{.State}}|{{.Label \"created_at\"}}") == """
+                1a5668429591|running|
+                7f2f26540f2e|running|2024-10-11T18:00:00Z
+                4ac71a5452fe|running|2024-10-11T18:00:00Z
 
-            """)
+                """)
         #expect(try render("{{.ID}}", full: true).hasPrefix(Example.infraID))
         #expect(try render("{{range .}}{{.Names}},{{end}}") == "4a0a61200b66-infra,web,side,\n")
         #expect(try render("{{.CreatedAt}}").hasPrefix("2026-11-22 20:08:13.249645077 +0000 UTC\n"))
@@ -146,8 +150,10 @@ enum Example {
     }
 
     @Test func sorting() {
-        #expect(ContainerOrder.names.sorted(Example.listed).map(\.record.name) == ["4a0a61200b66-infra", "side", "web"])
-        #expect(ContainerOrder.command.sorted(Example.listed).map(\.record.name) == ["4a0a61200b66-infra", "web", "side"])
+        #expect(
+            ContainerOrder.names.sorted(Example.listed).map(\.record.name) == ["4a0a61200b66-infra", "side", "web"])
+        #expect(
+            ContainerOrder.command.sorted(Example.listed).map(\.record.name) == ["4a0a61200b66-infra", "web", "side"])
     }
 }
 
@@ -172,7 +178,8 @@ enum Example {
 
     @Test func templates() throws {
         let row = Example.podTable.template(Example.pod)
-        let text = try ReportFormat("{{.ID}} {{.Name}} {{.Status}} {{.Labels}} {{.NumberOfContainers}}", name: "ps").render(rows: [row])
+        let text = try ReportFormat("{{.ID}} {{.Name}} {{.Status}} {{.Labels}} {{.NumberOfContainers}}", name: "ps")
+            .render(rows: [row])
         #expect(text == "4a0a61200b66 mypod Running map[app:web] 3\n")
         for field in PodTable.fields where field != "Label" {
             _ = try ReportFormat("{{.\(field)}}", name: "ps").render(rows: [row])
@@ -190,7 +197,9 @@ enum Example {
     }
 
     @Test func filters() throws {
-        func accepts(_ filters: String...) throws -> Bool { try PodFilters(filters, now: Example.now).accepts(Example.pod) }
+        func accepts(_ filters: String...) throws -> Bool {
+            try PodFilters(filters, now: Example.now).accepts(Example.pod)
+        }
         #expect(try accepts("name=^mypod$", "status=running", "label=app=web"))
         #expect(try accepts("ctr-names=web", "ctr-number=3", "ctr-status=running", "id=4a0a"))
         #expect(try accepts("status=exited", "status=Running"))
@@ -207,7 +216,10 @@ enum Example {
     @Test func pod() throws {
         let inspection = PodInspection(pod: Example.pod, ports: Example.pod.record.ports, style: .json)
         let text = FormattedOutput.json([inspection.json], indent: 5)
-        #expect(text.hasPrefix("[\n     {\n          \"Id\": \"\(Example.podID)\",\n          \"Name\": \"mypod\",\n          \"Created\": \"2026-11-22T20:08:13.249645077Z\",\n"))
+        #expect(
+            text.hasPrefix(
+                "[\n     {\n          \"Id\": \"\(Example.podID)\",\n          \"Name\": \"mypod\",\n          \"Created\": \"2026-11-22T20:08:13.249645077Z\",\n"
+            ))
         #expect(
             inspection.json["InfraConfig"]?["PortBindings"]
                 == ["80/tcp": [["HostIp": "0.0.0.0", "HostPort": "8080"]]])
@@ -238,13 +250,15 @@ enum Example {
 
     private func inspection(_ style: MomentStyle) throws -> ContainerInspection {
         ContainerInspection(
-            listed: Example.listed[1], paths: try StorePaths(root: "/root", run: "/run"), logPath: "/root/ctr.log", style: style)
+            listed: Example.listed[1], paths: try StorePaths(root: "/root", run: "/run"), logPath: "/root/ctr.log",
+            style: style)
     }
 
     @Test func container() throws {
         let json = try inspection(.json).json
         #expect(json["Path"] == "httpd" && json["Args"] == ["-f", "-p", "80"])
-        #expect(json["State"]?["Running"] == true && json["State"]?["Status"] == "running" && json["State"]?["Pid"] == 171)
+        #expect(
+            json["State"]?["Running"] == true && json["State"]?["Status"] == "running" && json["State"]?["Pid"] == 171)
         #expect(json["State"]?["FinishedAt"] == "0001-01-01T00:00:00Z")
         #expect(json["Config"]?["Cmd"] == ["httpd", "-f", "-p", "80"] && json["Config"]?["StopSignal"] == "SIGTERM")
         #expect(json["Config"]?["Umask"] == "0022")

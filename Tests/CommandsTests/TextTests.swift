@@ -7,13 +7,17 @@ import Testing
 @testable import Commands
 
 @Suite struct SignalNamesTests {
-    @Test(arguments: [
-        ("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigkill", 9), ("kill", 9), ("Term", 15), ("USR1", 10), ("SIGCLD", 17),
-        ("RTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX", 64), ("rtmax-1", 63), ("64", 64),
-    ] as [(String, Int32)])
+    @Test(
+        arguments: [
+            ("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigkill", 9), ("kill", 9), ("Term", 15), ("USR1", 10),
+            ("SIGCLD", 17),
+            ("RTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX", 64), ("rtmax-1", 63), ("64", 64),
+        ] as [(String, Int32)])
     func knows(text: String, number: Int32) { #expect(SignalNames.number(text) == number) }
 
-    @Test(arguments: ["", "0", "65", "-1", "SIG", "SIGSIGKILL", "RTMIN+31", "RTMIN-1", "RTMAX-31", "RTMAX+1", "KILL ", "NOSUCH"])
+    @Test(arguments: [
+        "", "0", "65", "-1", "SIG", "SIGSIGKILL", "RTMIN+31", "RTMIN-1", "RTMAX-31", "RTMAX+1", "KILL ", "NOSUCH",
+    ])
     func refuses(text: String) {
         #expect(SignalNames.number(text) == nil)
         #expect(throws: Failure("invalid signal: \(text)")) { try SignalNames.parse(text) }
@@ -87,7 +91,9 @@ import Testing
     @Test func statuses() {
         #expect(ContainerText.status(state(.running, secondsAgo: 4), now: Self.now) == "Up 4 seconds")
         #expect(ContainerText.status(state(.running, secondsAgo: 0), now: Self.now) == "Up Less than a second")
-        #expect(ContainerText.status(state(.exited, secondsAgo: 2, code: 137), now: Self.now) == "Exited (137) 2 seconds ago")
+        #expect(
+            ContainerText.status(state(.exited, secondsAgo: 2, code: 137), now: Self.now)
+                == "Exited (137) 2 seconds ago")
         #expect(ContainerText.status(state(.created, secondsAgo: 2), now: Self.now) == "Created")
         #expect(ContainerText.status(state(.paused, secondsAgo: 2), now: Self.now) == "Paused")
     }
@@ -133,7 +139,9 @@ import Testing
     @Test func files() throws {
         let text = "# comment\n\nA=1\r\n  B='two' # kept\nHOME\nABSENT\nC=a=b\n\tD="
         #expect(
-            try variables { try $0.add(file: text, path: "f") } == ["A=1", "B='two' # kept", "HOME=/home/u", "C=a=b", "D="])
+            try variables { try $0.add(file: text, path: "f") } == [
+                "A=1", "B='two' # kept", "HOME=/home/u", "C=a=b", "D=",
+            ])
         #expect(throws: Failure("parsing file \"f\": name \"A B\" has white spaces, poorly formatted name")) {
             try variables { try $0.add(file: "A B=1", path: "f") }
         }
@@ -147,10 +155,12 @@ import Testing
 }
 
 @Suite struct SmallTextTests {
-    @Test(arguments: [
-        ("512", 512), ("64k", 65536), ("65536k", 67_108_864), ("1.5m", 1_572_864), ("10MiB", 10_485_760), ("2GB", 2_147_483_648),
-        ("7 b", 7), ("0", 0),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("512", 512), ("64k", 65536), ("65536k", 67_108_864), ("1.5m", 1_572_864), ("10MiB", 10_485_760),
+            ("2GB", 2_147_483_648),
+            ("7 b", 7), ("0", 0),
+        ] as [(String, Int64)])
     func sizes(text: String, bytes: Int64) { #expect(ByteSize.bytes(text) == bytes) }
 
     @Test(arguments: ["", "k", "-1", "1x", "1kk", "1.2.3m", "9999999999p", "0x10"])
@@ -200,7 +210,10 @@ import Testing
 
     @Test func referencePatterns() {
         let name = "docker.io/library/nginx:1.27"
-        for pattern in ["nginx", "nginx:1.27", "library/nginx", name, "docker.io/library/nginx", "ng*", "*:1.27", "docker.io/*/nginx"] {
+        for pattern in [
+            "nginx", "nginx:1.27", "library/nginx", name, "docker.io/library/nginx", "ng*", "*:1.27",
+            "docker.io/*/nginx",
+        ] {
             #expect(ImageFilters.matches(name, pattern), "\(pattern)")
         }
         for pattern in ["ginx", "nginx:1", "docker.io", "docker.io/*", "redis", "?ginx:1"] {

@@ -39,7 +39,8 @@ func parse(_ line: [String]) throws -> ParsedArguments {
     }
 
     @Test(arguments: [
-        ("", [] as [String]), ("/bin/sh", ["/bin/sh"]), ("[\"/bin/sh\",\"-c\"]", ["/bin/sh", "-c"]), ("[broken", ["[broken"]),
+        ("", [] as [String]), ("/bin/sh", ["/bin/sh"]), ("[\"/bin/sh\",\"-c\"]", ["/bin/sh", "-c"]),
+        ("[broken", ["[broken"]),
         ("sh -c", ["sh -c"]), ("[]", []),
     ])
     func entrypoint(text: String, words: [String]) throws {
@@ -54,7 +55,10 @@ func parse(_ line: [String]) throws -> ParsedArguments {
         let request = try request(
             "--env-host", "-e", "HOME=/x", "-e", "PATH", "--unsetenv", "B", "--unsetenv-all", "nginx",
             host: ["HOME=/home/u", "HTTP_PROXY=p", "PATH=/bin"])
-        #expect(request.environment == ["HTTP_PROXY=p", "HOME=/home/u", "HTTP_PROXY=p", "PATH=/bin", "HOME=/x", "PATH=/bin"])
+        #expect(
+            request.environment == [
+                "HTTP_PROXY=p", "HOME=/home/u", "HTTP_PROXY=p", "PATH=/bin", "HOME=/x", "PATH=/bin",
+            ])
         #expect(request.unsetEnvironment == ["B"])
         #expect(request.clearsEnvironment)
         #expect(try self.request("--http-proxy=false", "nginx", host: ["HTTP_PROXY=p"]).environment == [])
@@ -63,14 +67,18 @@ func parse(_ line: [String]) throws -> ParsedArguments {
 
     @Test func everythingElse() throws {
         let request = try request(
-            "--name", "web", "--replace", "-v", "/a:/b:ro", "-v", "data:/data", "--tmpfs", "/t", "--mount", "type=bind,source=/a,target=/c",
-            "-p", "8080:80,8443:443", "-P", "--expose", "99", "-w", "/w", "-u", "1:2", "-h", "box", "-l", "a=b", "--label", "c",
+            "--name", "web", "--replace", "-v", "/a:/b:ro", "-v", "data:/data", "--tmpfs", "/t", "--mount",
+            "type=bind,source=/a,target=/c",
+            "-p", "8080:80,8443:443", "-P", "--expose", "99", "-w", "/w", "-u", "1:2", "-h", "box", "-l", "a=b",
+            "--label", "c",
             "--annotation", "k=v", "--network", "none", "--add-host", "x:10.0.0.1", "--no-hosts=false",
-            "--cidfile", "/tmp/c", "--stop-signal", "quit", "--stop-timeout", "3", "--read-only", "--read-only-tmpfs=false", "--init",
+            "--cidfile", "/tmp/c", "--stop-signal", "quit", "--stop-timeout", "3", "--read-only",
+            "--read-only-tmpfs=false", "--init",
             "--cap-add", "net_raw", "--cap-drop", "ALL", "--pid", "host", "--ipc", "host", "--uts", "private",
             "--restart", "on-failure:3", "--log-driver", "json-file", "--log-opt", "max-size=10m", "--shm-size", "1m",
             "--group-add", "7", "--umask", "077", "--sysctl", "net.a=1", "--ulimit", "nofile=1:2", "--timeout", "9",
-            "--security-opt", "no-new-privileges", "--security-opt", "seccomp=unconfined", "--security-opt", "mask=/a:/b",
+            "--security-opt", "no-new-privileges", "--security-opt", "seccomp=unconfined", "--security-opt",
+            "mask=/a:/b",
             "--security-opt", "unmask=ALL", "-q", "nginx")
         let settings = request.settings
         #expect(request.name == "web" && request.replacesExisting)
@@ -118,14 +126,23 @@ func parse(_ line: [String]) throws -> ParsedArguments {
     @Test(arguments: [
         (["--replace"], "cannot replace container without --name being set"),
         (["--no-hosts", "--add-host", "a:1.2.3.4"], "--no-hosts and --add-host cannot be set together"),
-        (["--rm", "--restart=always"], "the --rm option conflicts with --restart, when the restartPolicy is not \"\" and \"no\""),
+        (
+            ["--rm", "--restart=always"],
+            "the --rm option conflicts with --restart, when the restartPolicy is not \"\" and \"no\""
+        ),
         (["--pull=sometimes"], "unsupported pull policy \"sometimes\""),
         (["--stop-signal=NOPE"], "invalid signal: NOPE"),
         (["--add-host=a:b"], "invalid IP address in add-host: \"a:b\""),
         (["--dns=here"], "here is not an ip address"),
         (["--dns=1.1.1.1", "--network=none"], "conflicting options: dns and the network mode: none"),
-        (["--pid=container:x"], "invalid pid namespace \"container:x\": must be \"host\" or \"private\": invalid argument"),
-        (["--uts=host", "-hx"], "invalid config provided: cannot set hostname when running in the host UTS namespace: invalid configuration"),
+        (
+            ["--pid=container:x"],
+            "invalid pid namespace \"container:x\": must be \"host\" or \"private\": invalid argument"
+        ),
+        (
+            ["--uts=host", "-hx"],
+            "invalid config provided: cannot set hostname when running in the host UTS namespace: invalid configuration"
+        ),
         (["--security-opt=frob"], "invalid --security-opt 2: \"frob\""),
         (["--umask=9"], "invalid umask 9: must be octal digits up to 0777: invalid argument"),
         (["--shm-size=x"], "unable to translate --shm-size: invalid size: 'x'"),
@@ -142,7 +159,10 @@ func parse(_ line: [String]) throws -> ParsedArguments {
     @Test(arguments: ["1.2.3.4", "::", "::1", "fe80::1%eth0", "1:2:3:4:5:6:7:8", "::ffff:1.2.3.4"])
     func addresses(text: String) throws { try NetworkFlag.checkAddress(text, flag: "dns") }
 
-    @Test(arguments: ["", "1.2.3", "1.2.3.256", "1.2.3.4.5", ":", ":::", "1:2:3:4:5:6:7", "1::2::3", "12345::", "g::", "1:2:3:4:5:6:7:8:9"])
+    @Test(arguments: [
+        "", "1.2.3", "1.2.3.256", "1.2.3.4.5", ":", ":::", "1:2:3:4:5:6:7", "1::2::3", "12345::", "g::",
+        "1:2:3:4:5:6:7:8:9",
+    ])
     func badAddresses(text: String) {
         #expect(throws: Failure.self) { try NetworkFlag.checkAddress(text, flag: "dns") }
     }
@@ -150,10 +170,12 @@ func parse(_ line: [String]) throws -> ParsedArguments {
 
 @Suite struct Attaching {
     @Test func foreground() throws {
-        let request = try #require(try attachRequest(try parse(["run", "-i", "--sig-proxy=false", "--detach-keys=q", "nginx"])))
+        let request = try #require(
+            try attachRequest(try parse(["run", "-i", "--sig-proxy=false", "--detach-keys=q", "nginx"])))
         #expect(request.forwardsInput && !request.forwardsSignals && request.detachKeys == "q")
         #expect(try attachRequest(try parse(["run", "nginx"]))?.forwardsInput == false)
-        #expect(try attachRequest(try parse(["run", "-a", "stdin,stdout", "-a", "stderr", "nginx"]))?.forwardsInput == true)
+        #expect(
+            try attachRequest(try parse(["run", "-a", "stdin,stdout", "-a", "stderr", "nginx"]))?.forwardsInput == true)
     }
 
     @Test(arguments: [["-a", "frob"], ["-d", "-a", "stdout"], ["-a", "stdout"]])
@@ -163,7 +185,10 @@ func parse(_ line: [String]) throws -> ParsedArguments {
     }
 
     @Test func exec() throws {
-        let arguments = try parse(["exec", "-it", "-u", "1", "-w", "/w", "-e", "A=1", "--privileged", "--preserve-fds", "2", "web", "sh", "-c", "x"])
+        let arguments = try parse([
+            "exec", "-it", "-u", "1", "-w", "/w", "-e", "A=1", "--privileged", "--preserve-fds", "2", "web", "sh", "-c",
+            "x",
+        ])
         let request = try execRequest(arguments, hostEnvironment: [])
         #expect(request.isInteractive && request.hasTerminal && request.isPrivileged && !request.isDetached)
         #expect(request.user == "1" && request.workingDirectory == "/w" && request.environment == ["A=1"])
@@ -179,7 +204,8 @@ func parse(_ line: [String]) throws -> ParsedArguments {
 
     @Test func flags() throws {
         let request = try request(
-            "--name", "mypod", "-p", "8080:80", "-p", "81:81/udp", "-l", "app=web", "--share", "+pid", "--infra-name", "i", "--hostname", "h",
+            "--name", "mypod", "-p", "8080:80", "-p", "81:81/udp", "-l", "app=web", "--share", "+pid", "--infra-name",
+            "i", "--hostname", "h",
             "--add-host", "a:1.2.3.4", "--dns", "1.1.1.1", "-v", "data:/data", "--pod-id-file", "/f", "--replace",
             "--exit-policy", "stop", "--restart", "always", "--network", "none", "--shm-size", "1g", "--sysctl", "a=b")
         #expect(request.name == "mypod" && request.replacesExisting && request.podIDFile == "/f")
@@ -210,14 +236,19 @@ func parse(_ line: [String]) throws -> ParsedArguments {
 
 @Suite struct CommandTree {
     @Test(arguments: [
-        "run", "create", "start", "stop", "restart", "kill", "rm", "ps", "exec", "attach", "logs", "inspect", "wait", "port", "load", "save", "images",
-        "rmi", "tag", "untag", "history", "version", "info", "container run", "container ls", "container exists", "container inspect",
-        "image ls", "image inspect", "image exists", "image rm", "pod create", "pod ps", "pod ls", "pod list", "pod inspect",
-        "pod start", "pod stop", "pod restart", "pod kill", "pod rm", "pod exists", "pod logs", "volume create", "volume ls",
+        "run", "create", "start", "stop", "restart", "kill", "rm", "ps", "exec", "attach", "logs", "inspect", "wait",
+        "port", "load", "save", "images",
+        "rmi", "tag", "untag", "history", "version", "info", "container run", "container ls", "container exists",
+        "container inspect",
+        "image ls", "image inspect", "image exists", "image rm", "pod create", "pod ps", "pod ls", "pod list",
+        "pod inspect",
+        "pod start", "pod stop", "pod restart", "pod kill", "pod rm", "pod exists", "pod logs", "volume create",
+        "volume ls",
         "volume inspect", "volume rm", "volume exists", "volume prune", "system info",
     ])
     func everyCommandHasHelp(path: String) throws {
-        guard case .text(let text) = try rootCommand().resolve(path.split(separator: " ").map(String.init) + ["--help"]) else {
+        guard case .text(let text) = try rootCommand().resolve(path.split(separator: " ").map(String.init) + ["--help"])
+        else {
             Issue.record("no help for \(path)")
             return
         }
@@ -230,7 +261,9 @@ func parse(_ line: [String]) throws -> ParsedArguments {
         #expect(try parse(["ps", "--runroot=/x"]).string("runroot") == "/x")
     }
 
-    @Test(arguments: [["--storage-driver", "vfs", "ps"], ["--cgroup-manager=systemd", "ps"], ["--frob", "ps"], ["ps", "extra"]])
+    @Test(arguments: [
+        ["--storage-driver", "vfs", "ps"], ["--cgroup-manager=systemd", "ps"], ["--frob", "ps"], ["ps", "extra"],
+    ])
     func refuses(line: [String]) { #expect(throws: ArgumentError.self) { try parse(line) } }
 
     @Test func logLevels() {
@@ -238,7 +271,8 @@ func parse(_ line: [String]) throws -> ParsedArguments {
         #expect(LogLevel.problem(with: "ERROR") == nil)
         #expect(
             LogLevel.problem(with: "loud")
-                == "Log Level \"loud\" is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic")
+                == "Log Level \"loud\" is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic"
+        )
     }
 
     @Test(arguments: [("-1", Int64(2_147_483)), ("0", 0), ("7", 7)])

@@ -9,7 +9,8 @@ func attachCommand() -> Command<Session> {
             usage: "[options] CONTAINER",
             examples: ["samara attach ctrID", "samara attach 1234", "samara attach --no-stdin foobar"],
             flags: [
-                .string("detach-keys", placeholder: "[a-Z]", default: "ctrl-p,ctrl-q", help: ContainerFlags.detachKeysHelp),
+                .string(
+                    "detach-keys", placeholder: "[a-Z]", default: "ctrl-p,ctrl-q", help: ContainerFlags.detachKeysHelp),
                 ContainerTargets.latest,
                 .bool("no-stdin", help: "Do not attach STDIN. The default is false"),
                 .bool("sig-proxy", default: true, help: "Proxy received signals to the process"),

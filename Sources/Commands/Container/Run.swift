@@ -110,7 +110,8 @@ enum PodConflicts {
         let shared = "network cannot be configured when it is shared with a pod"
         if arguments.isSet("expose") {
             throw Failure(
-                "invalid config provided: published or exposed ports must be defined when the pod is created: \(shared)")
+                "invalid config provided: published or exposed ports must be defined when the pod is created: \(shared)"
+            )
         }
         if arguments.isSet("add-host") || arguments.isSet("no-hosts") {
             throw Failure("invalid config provided: extra host entries must be specified on the pod: \(shared)")
