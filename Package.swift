@@ -58,6 +58,7 @@ let package = Package(
         library("OCISpec", ["JSON"]),
         library("Presentation", ["JSON"]),
         library("Arguments", []),
+        library("NetStack", []),
 
         library(
             "ContainerRuntime",
@@ -111,6 +112,10 @@ let package = Package(
             name: "MonitorProbe", dependencies: ["Monitor", "LinuxSystem", "CLinux", system],
             path: "Tests/MonitorProbe", swiftSettings: settings),
         tests("MonitorTests", ["Monitor", "MonitorProbe", "LinuxSystem", "CLinux", system]),
+
+        // Counts the test program's allocations; malloc can only be replaced from C.
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("NetStackTests", ["NetStack", "AllocationCounter"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -180,14 +180,6 @@ int samara_forbid_core_dumps(void) {
 
 int samara_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
 
-int samara_signal_descriptor(const int *signals, int count) {
-    sigset_t set;
-    sigemptyset(&set);
-    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 int samara_poll_readable(int fd, int timeoutMilliseconds) {
     struct pollfd entry = {.fd = fd, .events = POLLIN};
     return poll(&entry, 1, timeoutMilliseconds);

@@ -121,7 +121,7 @@ public struct TimerWheel: ~Copyable {
     private mutating func link(_ slot: UInt32) {
         let deadline = min(max(nodes[slot].deadline, current), current + Self.span - 1 - (1 << 18))
         var level = 0
-        while level < Self.levels - 1, (deadline >> UInt64(6 * level)) - (current >> UInt64(6 * level)) > 63 { level += 1 }
+        while level < Self.levels - 1, deadline >> UInt64(6 * level) - current >> UInt64(6 * level) > 63 { level += 1 }
         let bucket = level * 64 + Int(deadline >> UInt64(6 * level) & 63)
         let head = heads[bucket]
         nodes[slot].bucket = UInt16(bucket)

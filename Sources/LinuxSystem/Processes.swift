@@ -104,6 +104,16 @@ public enum Process {
         return samara_wifexited(status) != 0 ? .exited(samara_wexitstatus(status)) : .signaled(samara_wtermsig(status))
     }
 
+    /// The standard signals this process ignores, bit n - 1 for signal n: field 33 of `/proc/self/stat`, proc(5).
+    public static var ignoredSignals: UInt64 {
+        guard let bytes = try? File.read("/proc/self/stat", limit: 4096),
+            let close = bytes.lastIndex(of: UInt8(ascii: ")"))
+        else { return .max }
+        let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
+        guard fields.count > 30 else { return .max }
+        return UInt64(String(decoding: fields[30], as: UTF8.self)) ?? .max
+    }
+
     /// Sleeps at least this long: `nanosleep(2)`.
     public static func sleep(milliseconds: Int64) {
         var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)

@@ -54,7 +54,7 @@ public enum NetRequest: Equatable, Sendable {
     /// Stops accepting on these; their established connections go on. All or none: an unknown one refuses the message.
     case unpublish([PublishedListener])
     case statistics
-    /// Close the listeners, answer, reset what is open, exit.
+    /// Close the listeners, reset what is open, answer, exit.
     case stop
 
     /// SCM_MAX_FD is 253.

@@ -69,7 +69,8 @@ public struct NetClient: ~Copyable {
         throw NetControlError(.protocolViolation, "the pod's network process answered without counters")
     }
 
-    /// Ends the pod's forwarding. When this returns the host ports are free; open connections are being reset.
+    /// Ends the pod's forwarding. When this returns the host ports are free and open connections are
+    /// reset; the process ends by itself.
     public func stop() throws(NetControlError) {
         try send(.stop, [])
         try expectDone(receive())

@@ -19,7 +19,7 @@ enum AllocationProbe {
 
     static func run() {
         Check.noError("allocations") {
-            try SignalDescriptor.ignore(SIGPIPE)
+            Process.ignoreSignals([SIGPIPE])
             var scene = try Scene()
             try scene.establish()
             try scene.measure("messages", rounds: 1000) { (scene) throws in try scene.exchangeMessage() }

@@ -18,9 +18,10 @@ enum ProcessProbe {
         Check.noError("process") {
             try Namespace.enter()
             try HostNamespace.configure([hostIPv4, clientIPv4], [hostIPv6, clientIPv6])
-            let directory = "/tmp/samara-net-probe-\(Process.id)"
+            let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+            let directory = "\(base)/samara-net-probe-\(Process.id)"
             try Directory.make(directory, mode: 0o700)
-            defer { try? Directory.removeTree(directory) }
+            defer { try? FileTree.remove(directory) }
             try Scenario.stop(samaraNet, directory)
             try Scenario.podEnds(samaraNet, directory)
             try Scenario.refusal(samaraNet, directory)

@@ -86,12 +86,9 @@ int samara_epoll_wait(int epoll, struct epoll_event *events, int count, int time
 int samara_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
 static inline uint64_t samara_epoll_token(const struct epoll_event *event) { return event->data.u64; }
 
-/// Blocks the signals and returns a signalfd(2) for them, non-blocking and close-on-exec.
-int samara_signal_descriptor(const int *signals, int count);
 int samara_ignore_signal(int signal);
 /// poll(2) for POLLIN of one descriptor.
 int samara_poll_readable(int fd, int timeoutMilliseconds);
-/// fork(2), which Swift declares unavailable. Only for a process without threads.
 /// unshare(2).
 int samara_unshare(int flags);
 /// CLOCK_MONOTONIC in milliseconds, from the vDSO.

@@ -2,63 +2,48 @@
 import CLinux
 import LinuxSystem
 
-/// The links of a container's /dev: OCI runtime-spec, config-linux.md, "Dev symbolic links".
+/// A container's /dev: a new tmpfs filled through its own descriptor. Nobody else can have put a link into it yet, so
+/// names below it need no openat2: per device one mknod of an empty file, one clone of the host's node, one move.
 enum ChildDevices {
-    static func link(_ plan: UnsafePointer<ChildPlan>, _ root: Int32) {
-        // An image whose /dev is a link must not receive them elsewhere (CVE-2026-41579).
-        let directory = ChildPath.open(root, "dev", O_PATH | O_DIRECTORY | O_NOFOLLOW)
-        if directory < 0 { ChildReport.fail(plan, .deviceNodes, "/dev") }
-        make(plan, directory, "/proc/self/fd", "fd")
-        make(plan, directory, "/proc/self/fd/0", "stdin")
-        make(plan, directory, "/proc/self/fd/1", "stdout")
-        make(plan, directory, "/proc/self/fd/2", "stderr")
-        make(plan, directory, "pts/ptmx", "ptmx")
-        make(plan, directory, "/proc/kcore", "core")
-        close(directory)
-    }
-
-    private static func make(_ plan: UnsafePointer<ChildPlan>, _ directory: Int32, _ target: CText, _ name: CText) {
-        if symlinkat(target, directory, name) != 0, samara_errno() != EEXIST, samara_errno() != EROFS {
+    /// Mounts the tmpfs at `dev` and makes what belongs there; returns the tmpfs's descriptor, which the caller closes.
+    static func assemble(_ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ tree: Int32) {
+        // An image whose /dev is a link must not receive the devices elsewhere (CVE-2026-41579).
+        let target = ChildPath.target(plan, root, "dev", file: false)
+        var status = stat()
+        if target < 0 || fstat(target, &status) != 0 || status.st_mode & 0o170000 != 0o040000
+            || ChildPath.isLink(root, "dev")
+        {
+            ChildReport.fail(plan, .deviceNodes, "/dev", errno: samara_errno() != 0 ? samara_errno() : ENOTDIR)
+        }
+        if samara_move_mount(tree, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) != 0 {
+            ChildReport.fail(plan, .deviceNodes, "/dev")
+        }
+        close(target)
+        for name in plan.pointee.deviceDirectories where mkdirat(tree, name, 0o755) != 0 {
             ChildReport.fail(plan, .deviceNodes, name)
         }
-    }
-}
-
-/// The container's controlling terminal: pty(7), made in the container's own devpts.
-enum ChildTerminal {
-    static func open(_ plan: UnsafePointer<ChildPlan>) {
-        let master = samara_openat(AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC, 0)
-        if master < 0 { ChildReport.fail(plan, .terminal, "/dev/pts/ptmx") }
-        var unlocked: Int32 = 0
-        if samara_ioctl_pointer(master, UInt(TIOCSPTLCK_VALUE), &unlocked) != 0 {
-            ChildReport.fail(plan, .terminal, "/dev/pts/ptmx")
-        }
-        // The peer by descriptor, not by the name /dev/pts/N, which an image could have replaced (CVE-2025-52565).
-        let slave = samara_ioctl_value(master, UInt(TIOCGPTPEER_VALUE), UInt(O_RDWR | O_NOCTTY | O_CLOEXEC))
-        if slave < 0 { ChildReport.fail(plan, .terminal, "/dev/pts") }
-        if !ChildReport.sendTerminal(plan, master) { ChildReport.fail(plan, .terminal, "/dev/pts/ptmx") }
-        close(master)
-        if samara_ioctl_value(slave, UInt(TIOCSCTTY_VALUE), 0) != 0
-            || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0
-        {
-            ChildReport.fail(plan, .terminal, "/dev/console")
-        }
-        if plan.pointee.mountPoint != nil { bindConsole(plan, slave) }
-        close(slave)
+        for name in plan.pointee.deviceNodes { bind(plan, tree, name) }
+        // OCI runtime-spec, config-linux.md, "Dev symbolic links".
+        link(plan, tree, "/proc/self/fd", "fd")
+        link(plan, tree, "/proc/self/fd/0", "stdin")
+        link(plan, tree, "/proc/self/fd/1", "stdout")
+        link(plan, tree, "/proc/self/fd/2", "stderr")
+        link(plan, tree, "pts/ptmx", "ptmx")
+        link(plan, tree, "/proc/kcore", "core")
     }
 
-    private static func bindConsole(_ plan: UnsafePointer<ChildPlan>, _ slave: Int32) {
-        let fd = samara_openat(AT_FDCWD, "/dev/console", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o600)
-        if fd >= 0 { close(fd) }
-        let target = samara_openat(AT_FDCWD, "/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)
-        let tree = samara_open_tree(
-            slave, "", UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC) | UInt32(AT_EMPTY_PATH))
-        if target < 0 || tree < 0
-            || samara_move_mount(tree, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) != 0
+    private static func bind(_ plan: UnsafePointer<ChildPlan>, _ directory: Int32, _ node: DeviceNode) {
+        let tree = samara_open_tree(AT_FDCWD, node.source, UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC))
+        if tree < 0 { ChildReport.fail(plan, .deviceNodes, node.source) }
+        if mknodat(directory, node.name, 0o100644, 0) != 0
+            || samara_move_mount(tree, "", directory, node.name, UInt32(MOVE_MOUNT_F_EMPTY_PATH)) != 0
         {
-            ChildReport.fail(plan, .terminal, "/dev/console")
+            ChildReport.fail(plan, .deviceNodes, node.source)
         }
         close(tree)
-        close(target)
+    }
+
+    private static func link(_ plan: UnsafePointer<ChildPlan>, _ directory: Int32, _ target: CText, _ name: CText) {
+        if symlinkat(target, directory, name) != 0 { ChildReport.fail(plan, .deviceNodes, name) }
     }
 }

@@ -5,7 +5,7 @@ import LinuxSystem
 /// The last steps: signals and descriptors as a program expects them, then execve(2).
 enum ChildProgram {
     static func execute(_ plan: UnsafePointer<ChildPlan>) -> Never {
-        resetSignals()
+        resetSignals(plan.pointee.ignoredSignals)
         let first = UInt32(3 + plan.pointee.preservedDescriptors)
         if samara_close_range(first, .max, UInt32(CLOSE_RANGE_CLOEXEC)) != 0 {
             ChildReport.fail(plan, .descriptors, nil)
@@ -63,9 +63,10 @@ enum ChildProgram {
     }
 
     /// Default dispositions and an empty mask: ignored signals and a blocked mask survive execve (signal(7)).
-    private static func resetSignals() {
+    /// Handlers need no call: execve resets them.
+    private static func resetSignals(_ ignored: UInt64) {
         var action = sigaction()
-        for signal in 1..<Int32(32) where signal != SIGKILL && signal != SIGSTOP {
+        for signal in 1..<Int32(32) where ignored & (1 << UInt64(signal - 1)) != 0 {
             _ = sigaction(signal, &action, nil)
         }
         var none = sigset_t()

@@ -8,7 +8,6 @@ enum ChildRoot {
     static func assemble(_ plan: UnsafePointer<ChildPlan>) {
         let root = mountRoot(plan)
         for step in plan.pointee.mounts { perform(plan, root, step) }
-        ChildDevices.link(plan, root)
         // Before proc/sys turns read-only.
         for sysctl in plan.pointee.sysctls { set(plan, root, sysctl) }
         for path in plan.pointee.readOnlyPaths { makeReadOnly(plan, root, path) }
@@ -78,17 +77,20 @@ enum ChildRoot {
     // MARK: Mounts in order
 
     private static func perform(_ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ step: MountStep) {
-        let stage: LaunchStage = step.kind == .device ? .deviceNodes : .mounts
-        let tree = step.kind == .filesystem ? makeFilesystem(plan, step) : cloneTree(plan, step, stage)
-        if tree < 0 { return }
-        let target = ChildPath.target(plan, root, step.destination, file: step.targetIsFile)
-        if target < 0 { ChildReport.fail(plan, stage, step.destination) }
-        if samara_move_mount(
-            tree, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) != 0
-        {
-            ChildReport.fail(plan, stage, step.destination)
+        let isNew = step.kind == .filesystem || step.kind == .devices
+        let tree = isNew ? makeFilesystem(plan, step) : cloneTree(plan, step)
+        if step.kind == .devices {
+            ChildDevices.assemble(plan, root, tree)
+        } else {
+            let target = ChildPath.target(plan, root, step.destination, file: step.targetIsFile)
+            if target < 0
+                || samara_move_mount(
+                    tree, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) != 0
+            {
+                ChildReport.fail(plan, .mounts, step.destination)
+            }
+            close(target)
         }
-        close(target)
         close(tree)
     }
 
@@ -110,15 +112,11 @@ enum ChildRoot {
         return tree
     }
 
-    private static func cloneTree(_ plan: UnsafePointer<ChildPlan>, _ step: MountStep, _ stage: LaunchStage) -> Int32 {
+    private static func cloneTree(_ plan: UnsafePointer<ChildPlan>, _ step: MountStep) -> Int32 {
         var flags = UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC)
         if step.kind == .recursiveBind { flags |= UInt32(AT_RECURSIVE_VALUE) }
         let tree = samara_open_tree(AT_FDCWD, step.source, flags)
-        if tree < 0 {
-            // A host without one of the optional nodes (/dev/fuse…) is not an error for the default set.
-            if step.kind == .device, samara_errno() == ENOENT { return -1 }
-            ChildReport.fail(plan, stage, step.source)
-        }
+        if tree < 0 { ChildReport.fail(plan, .mounts, step.source) }
         var attributes = mount_attr()
         attributes.attr_set = step.attributes
         attributes.propagation = step.propagation
@@ -126,7 +124,7 @@ enum ChildRoot {
         if samara_mount_setattr(
             tree, "", UInt32(AT_EMPTY_PATH) | recursive, &attributes, MemoryLayout<mount_attr>.size) != 0
         {
-            ChildReport.fail(plan, stage, step.source)
+            ChildReport.fail(plan, .mounts, step.source)
         }
         return tree
     }

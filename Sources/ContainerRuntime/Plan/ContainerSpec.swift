@@ -30,8 +30,8 @@ public struct Mount: Sendable {
         case filesystem(type: String, options: [(String, String?)])
         /// A path of the mount namespace the launch starts from; `recursive` takes submounts along.
         case bind(path: String, recursive: Bool)
-        /// A device node of the host's /dev by name, because a user namespace cannot make one.
-        case device(name: String)
+        /// The container's /dev: a tmpfs with the spec's `devices` and `deviceDirectories`.
+        case devices(options: [(String, String?)])
     }
 
     public enum Propagation: UInt64, Sendable {
@@ -104,6 +104,10 @@ public struct ContainerSpec: Sendable {
     public var mountPoint: String
     public var isRootReadOnly = false
     public var mounts: [Mount] = []
+    /// Nodes of the host's /dev to bind into the container's, because a user namespace cannot make one.
+    public var devices = DefaultMounts.devices
+    /// Directories that the new /dev has for the mounts below it.
+    public var deviceDirectories = DefaultMounts.deviceDirectories
     public var maskedPaths: [String] = []
     public var readOnlyPaths: [String] = []
     public var hostname: String?

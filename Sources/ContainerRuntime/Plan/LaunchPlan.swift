@@ -6,9 +6,9 @@ typealias CText = UnsafePointer<CChar>
 
 /// One mount as the child performs it; every pointer is into the arena.
 struct MountStep: BitwiseCopyable {
-    enum Kind: UInt8, BitwiseCopyable { case filesystem, bind, recursiveBind, device }
+    enum Kind: UInt8, BitwiseCopyable { case filesystem, bind, recursiveBind, devices }
     var kind: Kind
-    /// Filesystem type, source path, or the host's device node.
+    /// Filesystem type or source path.
     var source: CText
     /// Without leading slashes, relative to the root.
     var destination: CText
@@ -20,6 +20,14 @@ struct MountStep: BitwiseCopyable {
     var propagation: UInt64
     /// The destination, when it must be made, is a file and not a directory.
     var targetIsFile: Bool
+}
+
+/// One of the host's device nodes, bound into the container's /dev.
+struct DeviceNode: BitwiseCopyable {
+    /// `/dev/null`
+    var source: CText
+    /// `null`
+    var name: CText
 }
 
 struct MountOption: BitwiseCopyable {
@@ -58,6 +66,9 @@ struct ChildPlan {
     var rootDirectory: CText?
     var isRootReadOnly = false
     var mounts = UnsafeBufferPointer<MountStep>(start: nil, count: 0)
+    /// What the new /dev gets: directories for later mounts, and the host's nodes.
+    var deviceDirectories = UnsafeBufferPointer<CText>(start: nil, count: 0)
+    var deviceNodes = UnsafeBufferPointer<DeviceNode>(start: nil, count: 0)
     var sysctls = UnsafeBufferPointer<SysctlStep>(start: nil, count: 0)
     var maskedPaths = UnsafeBufferPointer<CText>(start: nil, count: 0)
     var readOnlyPaths = UnsafeBufferPointer<CText>(start: nil, count: 0)
@@ -87,6 +98,8 @@ struct ChildPlan {
     var standardError: Int32 = -1
     var preservedDescriptors: Int32 = 0
     var dieWithParent = true
+    /// Bit n - 1 for signal n that this process ignores: only these must be reset before execve.
+    var ignoredSignals: UInt64 = 0
     var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     var environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     /// The vector's empty slot for HOME; nil when the environment has one.
@@ -159,6 +172,9 @@ public struct LaunchPlan: ~Copyable {
         }
         child.isRootReadOnly = spec.isRootReadOnly
         child.mounts = arena.table(spec.mounts.map { LaunchPlan.step($0, &arena) })
+        child.deviceDirectories = arena.table(spec.deviceDirectories.map { arena.string($0) })
+        child.deviceNodes = arena.table(
+            spec.devices.map { DeviceNode(source: arena.string("/dev/" + $0), name: arena.string($0)) })
         child.sysctls = arena.table(
             spec.sysctls.map {
                 SysctlStep(
@@ -215,10 +231,10 @@ public struct LaunchPlan: ~Copyable {
             kind = recursive ? .recursiveBind : .bind
             source = path
             targetIsFile = (try? File.status(path).isDirectory) == false
-        case .device(let name):
-            kind = .device
-            source = "/dev/" + name
-            targetIsFile = true
+        case .devices(let pairs):
+            kind = .devices
+            source = "tmpfs"
+            options = pairs.map { MountOption(key: arena.string($0.0), value: $0.1.map { arena.string($0) }) }
         }
         return MountStep(
             kind: kind, source: arena.string(source), destination: arena.string(relative(mount.destination)),
@@ -254,6 +270,7 @@ public struct LaunchPlan: ~Copyable {
         child.umask = process.umask
         child.oomScore = process.oomScoreAdjustment.map { arena.string(String($0)) }
         child.hasTerminal = process.hasTerminal
+        child.ignoredSignals = Process.ignoredSignals
         child.preservedDescriptors = Int32(process.preservedDescriptors)
         return child
     }

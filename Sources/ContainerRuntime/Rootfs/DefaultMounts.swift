@@ -9,6 +9,11 @@ public enum DefaultMounts {
         case path(String)
     }
 
+    /// The device nodes that every container has: OCI runtime-spec, config-linux.md, "Default Devices".
+    public static let devices = ["null", "zero", "full", "tty", "random", "urandom"]
+    /// Where the mounts of `list` below /dev go.
+    public static let deviceDirectories = ["pts", "mqueue", "shm"]
+
     /// In mounting order.
     ///
     /// - Parameters:
@@ -28,9 +33,7 @@ public enum DefaultMounts {
             mounts.append(mount)
         }
         add(hasOwnPID ? .filesystem(type: "proc", options: []) : .bind(path: "/proc", recursive: true), "/proc")
-        add(
-            .filesystem(type: "tmpfs", options: [("mode", "755"), ("size", "65536k")]), "/dev", noExecute: false,
-            noDevices: false)
+        add(.devices(options: [("mode", "755"), ("size", "65536k")]), "/dev", noExecute: false, noDevices: false)
         var pts: [(String, String?)] = [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")]
         if let terminalGroup { pts.append(("gid", "\(terminalGroup)")) }
         add(.filesystem(type: "devpts", options: pts), "/dev/pts", noDevices: false)
@@ -38,9 +41,6 @@ public enum DefaultMounts {
         switch shm {
         case .new(let bytes): add(.filesystem(type: "tmpfs", options: [("mode", "1777"), ("size", "\(bytes)")]), "/dev/shm")
         case .path(let path): add(.bind(path: path, recursive: false), "/dev/shm")
-        }
-        for name in ["null", "zero", "full", "tty", "random", "urandom"] {
-            mounts.append(Mount(.device(name: name), at: "/dev/" + name))
         }
         add(
             hasOwnNetwork ? .filesystem(type: "sysfs", options: []) : .bind(path: "/sys", recursive: true), "/sys",

@@ -66,8 +66,10 @@ extension PortForwarder {
             return .done
         case .statistics: return .statistics(statistics())
         case .stop:
-            // Before the answer: whoever waits for it may bind the same ports the moment it arrives.
+            // Before the answer: whoever waits for it may bind the same ports, or kill this process, the moment it
+            // arrives.
             closeListeners()
+            resetAllFlows()
             exit = .stopped
             return .done
         }

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Segments of synchronized connections: RFC 9293, section 3.10.7.4, with the checks of RFC 5961.
+
+extension NetStack {
+    mutating func receiveSynchronized(
+        _ datagram: InternetDatagram, _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment
+    ) {
+        let offset = segment.sequence - flow.pointee.rcvNxt
+        if flow.pointee.state == .synReceived && segment.sequence == flow.pointee.irs
+            && segment.flags.contains(.syn)
+        {
+            if !segment.flags.contains(.ack) {
+                // Our SYN-ACK was lost.
+                flow.pointee.flags.insert(.sendSyn)
+                tcp.enqueue(index)
+                return
+            }
+            if segment.acknowledgement == flow.pointee.iss + 1 {
+                // The other half of a simultaneous open.
+                flow.pointee.pendingAcks = 1
+                becomeEstablished(index, flow, segment)
+                return
+            }
+        }
+        guard isAcceptable(flow, segment, offset) else {
+            receiveUnacceptable(datagram, index, flow, segment)
+            return
+        }
+        if segment.flags.contains(.rst) {
+            // Only the exact next octet is believed (RFC 5961, section 3.2).
+            if offset != 0 {
+                challenge(index, flow)
+            } else if flow.pointee.state == .timeWait {
+                tcp.remove(index)
+            } else {
+                endFlow(index, .peer)
+            }
+            return
+        }
+        if segment.flags.contains(.syn) {
+            challenge(index, flow)
+            return
+        }
+        guard segment.flags.contains(.ack) else { return }
+        if flow.pointee.state == .synReceived {
+            guard segment.acknowledgement == flow.pointee.iss + 1 else {
+                sendReset(
+                    flow.pointee.pod, flow.pointee.remote, sequence: segment.acknowledgement, acknowledgement: nil)
+                return
+            }
+            becomeEstablished(index, flow, segment)
+        } else {
+            guard processAcknowledgement(index, flow, segment) else { return }
+        }
+        processText(index, flow, segment, offset)
+    }
+
+    /// The four cases of RFC 9293, section 3.4, table 5, in octets from rcvNxt.
+    @inline(__always)
+    private func isAcceptable(
+        _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment, _ offset: Int
+    ) -> Bool {
+        let window = flow.pointee.receiveWindow
+        let length = segment.sequenceLength
+        // A segment at the right edge is taken for its acknowledgement: a guest that has filled the window sends its
+        // pure acknowledgements from there.
+        if length == 0 { return offset >= 0 && offset <= window }
+        // With a zero window only its acknowledgement counts (section 3.10.7.4, "special allowance").
+        if window == 0 { return offset == 0 }
+        return offset < window && offset + length > 0
+    }
+
+    private mutating func receiveUnacceptable(
+        _ datagram: InternetDatagram, _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment
+    ) {
+        if segment.flags.contains(.rst) { return }
+        if flow.pointee.state == .timeWait {
+            if segment.flags.contains(.syn) && !segment.flags.contains(.ack)
+                && segment.sequence > flow.pointee.rcvNxt
+            {
+                // A new connection over the old one (RFC 9293, section 3.6.1; RFC 6191).
+                let pod = flow.pointee.pod
+                let remote = flow.pointee.remote
+                let highest = flow.pointee.sndMax
+                tcp.remove(index)
+                openFromGuest(datagram, segment, pod, remote, minimumSequence: highest)
+                return
+            }
+            if segment.flags.contains(.fin) { tcp.arm(index, 1000, now) }
+        }
+        // The guest repeats data because our acknowledgement was lost: repeat that. Anything without data may be part
+        // of an exchange of mere acknowledgements, which the limit on challenges ends.
+        if segment.payload.count > 0 || segment.flags.contains(.fin) {
+            flow.pointee.pendingAcks = max(flow.pointee.pendingAcks, 1)
+            tcp.enqueue(index)
+        } else {
+            challenge(index, flow)
+        }
+    }
+
+    /// Sends an acknowledgement of the present state, so that a real peer can correct itself (RFC 5961).
+    mutating func challenge(_ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>) {
+        guard challengeBucket.take(now) else {
+            counters.count(.dropRateLimited)
+            return
+        }
+        counters.count(.tcpChallengeAcks)
+        flow.pointee.pendingAcks = max(flow.pointee.pendingAcks, 1)
+        tcp.enqueue(index)
+    }
+
+    /// The segment's data and FIN: in order and within the window, or not at all.
+    private mutating func processText(
+        _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment, _ offset: Int
+    ) {
+        guard flow.pointee.state.acceptsData else {
+            if flow.pointee.state == .timeWait && segment.flags.contains(.fin) { tcp.arm(index, 1000, now) }
+            return
+        }
+        var payload = segment.payload
+        var hasFin = segment.flags.contains(.fin)
+        if payload.count == 0 && !hasFin { return }
+        if offset > 0 {
+            counters.count(.tcpOutOfOrder)
+            // Each out-of-order segment is answered at once, so that three of them make the guest repeat the missing
+            // one. While the caller can take nothing, repeating is in vain.
+            let limit: UInt8 = flow.pointee.capacity > 0 ? 4 : 1
+            flow.pointee.pendingAcks = min(flow.pointee.pendingAcks + 1, limit)
+            tcp.enqueue(index)
+            return
+        }
+        if offset < 0 { payload = payload.from(min(-offset, payload.count)) }
+        let window = flow.pointee.receiveWindow
+        if payload.count > window {
+            payload = payload.prefix(window)
+            hasFin = false
+        }
+        flow.pointee.pendingAcks = max(flow.pointee.pendingAcks, 1)
+        tcp.enqueue(index)
+        if payload.count > 0 {
+            flow.pointee.offered = UInt32(payload.count)
+            flow.pointee.flags.insert(.droppedInput)
+            if hasFin {
+                flow.pointee.flags.insert(.offeredFin)
+            } else {
+                flow.pointee.flags.remove(.offeredFin)
+            }
+            events.append(.tcpData(tcp.flows.id(index), payload))
+        } else if hasFin {
+            processFin(index, flow)
+        }
+    }
+
+    /// The guest's FIN, everything before it being taken.
+    mutating func processFin(_ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>) {
+        flow.pointee.rcvNxt += 1
+        if flow.pointee.rcvAdv < flow.pointee.rcvNxt { flow.pointee.rcvAdv = flow.pointee.rcvNxt }
+        flow.pointee.pendingAcks = 1
+        flow.pointee.flags.remove(.droppedInput)
+        tcp.enqueue(index)
+        events.append(.tcpFinished(tcp.flows.id(index)))
+        switch flow.pointee.state {
+        case .established: flow.pointee.state = .closeWait
+        case .finWait1: flow.pointee.state = .closing
+        case .finWait2: enterTimeWait(index, flow)
+        default: break
+        }
+    }
+
+    mutating func enterTimeWait(_ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>) {
+        flow.pointee.state = .timeWait
+        flow.pointee.flags.remove([.hostReadable, .probe, .recovering])
+        events.append(.tcpClosed(tcp.flows.id(index)))
+        // One second instead of twice the maximum segment lifetime: the link is inside this machine.
+        tcp.arm(index, 1000, now)
+    }
+}
