@@ -6,10 +6,11 @@ func rootCommand() -> Command<Session> {
     Command("samara", summary: "Manage pods, containers and images") {
         .group(usage: "[options]", flags: globalFlags(), version: Version.current) {
             [
-                containerGroup(), createCommand(), execCommand(), historyCommand(), imageGroup(), imagesCommand(),
+                attachCommand(), containerGroup(), createCommand(), execCommand(), historyCommand(), imageGroup(),
+                imagesCommand(),
                 infoCommand(), inspectCommand(), killCommand(), loadCommand(), logsCommand(), podGroup(),
                 portCommand(), psCommand(), restartCommand(), removeCommand(), removeImageCommand("rmi"), runCommand(),
-                saveCommand(), startCommand(), stopCommand(), systemGroup(), tagCommand(), untagCommand(),
+                saveCommand(), startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), untagCommand(),
                 versionCommand(), volumeGroup(), waitCommand(),
             ]
         }

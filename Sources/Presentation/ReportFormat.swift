@@ -3,7 +3,7 @@
 /// The argument of `--format` of a listing or of `inspect`.
 ///
 /// As podman reads it: `\t` and `\n` outside of actions are escapes, a line feed is added when the format does not
-/// end in one, the format applies to every row in turn unless it starts with `{{range`, and behind `table ` spaces
+/// end in one, the format applies to every row in turn unless it starts with `{{range .}}`, and behind `table ` spaces
 /// outside of actions separate columns and a header line comes first.
 public struct ReportFormat: Sendable {
     /// What the format is applied to.
@@ -27,7 +27,7 @@ public struct ReportFormat: Sendable {
         self.scope = scope
         var text = Self.unescape(isTable ? format.dropFirst("table ".count) : format[...], isTable: isTable)
         if !text.hasSuffix("\n") { text += "\n" }
-        if scope == .rows, !text.hasPrefix("{{range") { text = "{{range .}}" + text + "{{end -}}" }
+        if scope == .rows, !Self.rangesOverRows(text) { text = "{{range .}}" + text + "{{end -}}" }
         template = try GoTemplate(parsing: text, name: name)
     }
 
@@ -71,6 +71,13 @@ public struct ReportFormat: Sendable {
     public func render(_ value: TemplateValue, into output: inout String) throws(TemplateError) {
         precondition(scope == .value, "this format was made for rows")
         try template.render(value, into: &output)
+    }
+
+    /// Whether the format starts with `{{range .}}`; `{{range .Mounts}}` is about each row.
+    private static func rangesOverRows(_ format: String) -> Bool {
+        guard format.hasPrefix("{{") else { return false }
+        let action = format.dropFirst(2).prefix { $0 != "}" }
+        return action.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "-" }) == ["range", "."]
     }
 
     /// The header is the template applied to the titles; methods such as `.Label "key"` yield their title, too.

@@ -14,7 +14,9 @@ struct ContainerFilters {
         for text in texts {
             let (key, value) = KeyValueList.split(text)
             guard let value else { throw Failure("invalid filter \"\(text)\"") }
-            if let index = values.firstIndex(where: { $0.key == key }) { values[index].values.append(value) } else {
+            if let index = values.firstIndex(where: { $0.key == key }) {
+                values[index].values.append(value)
+            } else {
                 values.append((key, [value]))
             }
         }
@@ -42,7 +44,9 @@ struct ContainerFilters {
             return { container in values.allSatisfy { !LabelFilter.fits(container.record.labels, $0) } }
         case "exited":
             let codes = try values.map { text throws(Failure) in
-                guard let code = Int32(text) else { throw Failure("exited code out of range \"\(text)\": invalid argument") }
+                guard let code = Int32(text) else {
+                    throw Failure("exited code out of range \"\(text)\": invalid argument")
+                }
                 return code
             }
             return { $0.state.status == .exited && codes.contains($0.state.exitCode) }
@@ -127,7 +131,8 @@ struct NamePattern {
         isAnchoredAtEnd = text.hasSuffix("$")
         if isAnchoredAtEnd { text.removeLast() }
         if let special = text.first(where: { "*+?()[]{}|\\^$".contains($0) }) {
-            throw Failure("invalid name filter \"\(pattern)\": only ^ and $ are special, \"\(special)\" is not supported")
+            throw Failure(
+                "invalid name filter \"\(pattern)\": only ^ and $ are special, \"\(special)\" is not supported")
         }
         self.text = String(text)
     }

@@ -54,14 +54,16 @@ enum NetworkFlag {
     /// An IPv4 or IPv6 address.
     static func checkAddress(_ text: String, flag: String, _ whole: String? = nil) throws(Failure) {
         if isIPv4(text) || isIPv6(text) { return }
-        if flag == "add-host" { throw Failure("invalid IP address in add-host: \"\(text)\"") }
+        if flag == "add-host" { throw Failure("invalid IP address in add-host: \"\(whole ?? text)\"") }
         throw Failure("\(text) is not an ip address")
     }
 
     private static func isIPv4(_ text: String) -> Bool {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4
-            && parts.allSatisfy { part in (1...3).contains(part.count) && part.allSatisfy { $0.isASCII && $0.isNumber } && UInt8(part) != nil }
+            && parts.allSatisfy { part in
+                (1...3).contains(part.count) && part.allSatisfy { $0.isASCII && $0.isNumber } && UInt8(part) != nil
+            }
     }
 
     /// RFC 4291 section 2.2.
@@ -137,7 +139,8 @@ enum SecurityOption {
             // Containers run without such a label anyway.
             return
         case ("seccomp", _):
-            throw Failure("invalid --security-opt \"\(text)\": the only seccomp profile to choose is seccomp=unconfined")
+            throw Failure(
+                "invalid --security-opt \"\(text)\": the only seccomp profile to choose is seccomp=unconfined")
         default: throw Failure("invalid --security-opt 2: \"\(text)\"")
         }
     }
@@ -164,7 +167,8 @@ enum RestartPolicy {
                 throw Failure("\"\(text)\" is not a valid restart policy: invalid argument")
             }
             guard parts[0] == "on-failure" else {
-                throw Failure("restart policy options are only allowed with the on-failure policy: \"\(text)\": invalid argument")
+                throw Failure(
+                    "restart policy options are only allowed with the on-failure policy: \"\(text)\": invalid argument")
             }
             guard let count = UInt32(parts[1]) else {
                 throw Failure("parsing restart policy retries \"\(parts[1])\": must be a number: invalid argument")
@@ -180,8 +184,11 @@ enum LogFlags {
         switch driver {
         case "k8s-file", "json-file", "none": settings.logDriver = driver
         case "journald", "passthrough", "passthrough-tty":
-            throw Failure("the log driver \"\(driver)\" is not available: use k8s-file, json-file or none: invalid argument")
-        default: throw Failure("error: log driver must be one of k8s-file, json-file or none, not \"\(driver)\": invalid argument")
+            throw Failure(
+                "the log driver \"\(driver)\" is not available: use k8s-file, json-file or none: invalid argument")
+        default:
+            throw Failure(
+                "error: log driver must be one of k8s-file, json-file or none, not \"\(driver)\": invalid argument")
         }
         for option in options {
             let (key, value) = KeyValueList.split(option)

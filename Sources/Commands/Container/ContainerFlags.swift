@@ -21,7 +21,9 @@ enum ContainerFlags {
                 "[PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin]"),
             .stringArray("env-file", help: "Read in a file of environment variables"),
             .bool("env-host", help: "Use all current host environment variables in container"),
-            .bool("http-proxy", default: true, help: "Set proxy environment variables in the container based on the host proxy vars"),
+            .bool(
+                "http-proxy", default: true,
+                help: "Set proxy environment variables in the container based on the host proxy vars"),
             .bool("init", help: "Run an init binary inside the container that forwards signals and reaps processes"),
             .bool("interactive", short: "i", help: "Make STDIN available to the contained process"),
             .string("stop-signal", help: "Signal to stop a container. Default is SIGTERM"),
@@ -69,11 +71,15 @@ enum ContainerFlags {
             .bool("read-only", help: "Make containers root filesystem read-only"),
             .bool(
                 "read-only-tmpfs", default: true,
-                help: "When running --read-only containers mount read-write tmpfs on /dev, /dev/shm, /run, /tmp and /var/tmp"),
+                help:
+                    "When running --read-only containers mount read-write tmpfs on /dev, /dev/shm, /run, /tmp and /var/tmp"
+            ),
             .stringArray("security-opt", help: "Security Options"),
             .string(
                 "shm-size", placeholder: "<number>[<unit>]", default: "65536k",
-                help: "Size of /dev/shm (format: <number>[<unit>], where unit = b (bytes), k (kibibytes), m (mebibytes), or g (gibibytes))"),
+                help:
+                    "Size of /dev/shm (format: <number>[<unit>], where unit = b (bytes), k (kibibytes), m (mebibytes), or g (gibibytes))"
+            ),
             .strings("sysctl", help: "Sysctl options"),
             .strings("ulimit", help: "Ulimit options"),
             .string("uts", help: "UTS namespace to use"),
@@ -88,7 +94,9 @@ enum ContainerFlags {
             .strings("dns-search", help: "Set custom DNS search domains"),
             .strings("expose", help: "Expose a port or a range of ports"),
             .stringArray("network", help: "Connect a container to a network").alias("net"),
-            .bool("no-hosts", help: "Do not create /etc/hosts within the container, instead use the version from the image"),
+            .bool(
+                "no-hosts",
+                help: "Do not create /etc/hosts within the container, instead use the version from the image"),
             .strings("publish", short: "p", help: "Publish a container's port, or a range of ports, to the host"),
             .bool("publish-all", short: "P", help: "Publish all exposed ports to random ports on the host interface"),
         ]
@@ -114,7 +122,9 @@ enum ContainerFlags {
                 "restart",
                 help: "Restart policy to apply when a container exits "
                     + "(\"always\"|\"no\"|\"never\"|\"on-failure\"|\"unless-stopped\")"),
-            .bool("rm", help: "Remove container and any anonymous unnamed volume associated with the container after exit"),
+            .bool(
+                "rm", help: "Remove container and any anonymous unnamed volume associated with the container after exit"
+            ),
         ]
     }
 

@@ -7,9 +7,11 @@ func containerGroup() -> Command<Session> {
     Command("container", summary: "Manage containers") {
         .group(description: "Manage containers", flags: []) {
             [
-                createCommand(), execCommand(), containerExistsCommand(), containerInspectCommand(), killCommand(),
+                attachCommand(), createCommand(), execCommand(), containerExistsCommand(), containerInspectCommand(),
+                killCommand(),
                 psCommand("list", aliases: ["ls"]), psCommand(), logsCommand(), portCommand(), containerPruneCommand(),
-                restartCommand(), removeCommand(), runCommand(), startCommand(), stopCommand(), waitCommand(),
+                restartCommand(), removeCommand(), runCommand(), startCommand(), stopCommand(), topCommand(),
+                waitCommand(),
             ]
         }
     }
@@ -18,9 +20,13 @@ func containerGroup() -> Command<Session> {
 func containerExistsCommand() -> Command<Session> {
     Command("exists", summary: "Check if a container exists in local storage") {
         CommandDeclaration(
-            description: "If the named container exists in local storage, samara container exists exits with 0, otherwise the exit code will be 1.",
+            description:
+                "If the named container exists in local storage, samara container exists exits with 0, otherwise the exit code will be 1.",
             usage: "[options] CONTAINER",
-            examples: ["samara container exists containerID", "samara container exists mycontainer || samara run --name mycontainer [etc...]"],
+            examples: [
+                "samara container exists containerID",
+                "samara container exists mycontainer || samara run --name mycontainer [etc...]",
+            ],
             positional: .exactly(1),
             run: { session, arguments in
                 let engine = try session.engine(arguments)

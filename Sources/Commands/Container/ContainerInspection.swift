@@ -18,7 +18,9 @@ struct ContainerInspection {
         "ID": "Id", "HostIP": "HostIp", "Healthcheck": "Health", "DomainName": "Domainname", "ImageID": "Image",
         "Src": "Source", "Dst": "Destination",
     ]
-    static let maps: Set<String> = ["Labels", "Annotations", "Ports", "PortBindings", "Networks", "Tmpfs", "Sysctls", "Data"]
+    static let maps: Set<String> = [
+        "Labels", "Annotations", "Ports", "PortBindings", "Networks", "Tmpfs", "Sysctls", "Data",
+    ]
 
     var template: TemplateValue {
         TemplateValue(json, typeName: "define.InspectContainerData", maps: Self.maps, aliases: Self.aliases)
@@ -175,7 +177,9 @@ struct ContainerInspection {
         object["ContainerIDFile"] = .string(record.cidFile ?? "")
         object["LogConfig"] = [
             "Type": .string(record.logDriver), "Config": nil, "Path": .string(logPath), "Tag": "",
-            "Size": .string(record.logSizeLimit == 0 ? "0B" : HumanSize.text(bytes: record.logSizeLimit, precision: 4, separator: "")),
+            "Size": .string(
+                record.logSizeLimit == 0
+                    ? "0B" : HumanSize.text(bytes: record.logSizeLimit, precision: 4, separator: "")),
         ]
         object["NetworkMode"] = .string(networkMode)
         object["PortBindings"] = .object(PortText.bindings(listed.ports))
@@ -256,6 +260,9 @@ struct ContainerInspection {
         let (name, value) = KeyValueList.split(text)
         let numbers = (value ?? "").split(separator: ":").map { Int64($0) ?? -1 }
         let soft = numbers.first ?? -1
-        return ["Name": .string("RLIMIT_" + name.uppercased()), "Soft": .int(soft), "Hard": .int(numbers.count > 1 ? numbers[1] : soft)]
+        return [
+            "Name": .string("RLIMIT_" + name.uppercased()), "Soft": .int(soft),
+            "Hard": .int(numbers.count > 1 ? numbers[1] : soft),
+        ]
     }
 }

@@ -32,7 +32,8 @@ enum ContainerListing {
         for pod in pods {
             podsByID[pod.record.id] = pod.record
             guard let infra = InfraContainers.container(of: pod) else { continue }
-            listed.append(ListedContainer(container: infra, isInfra: true, podName: pod.record.name, ports: pod.record.ports))
+            listed.append(
+                ListedContainer(container: infra, isInfra: true, podName: pod.record.name, ports: pod.record.ports))
         }
         for container in containers {
             let pod = container.record.podID.flatMap { podsByID[$0] }
@@ -40,6 +41,10 @@ enum ContainerListing {
             listed.append(ListedContainer(container: container, isInfra: false, podName: pod?.name ?? "", ports: ports))
         }
         // An infra container is as old as its pod, so it sorts before the members made with it.
-        return listed.sorted { ($0.record.created, $0.isInfra ? 0 : 1, $0.record.id) < ($1.record.created, $1.isInfra ? 0 : 1, $1.record.id) }
+        return listed.sorted {
+            ($0.record.created, $0.isInfra ? 0 : 1, $0.record.id) < (
+                $1.record.created, $1.isInfra ? 0 : 1, $1.record.id
+            )
+        }
     }
 }

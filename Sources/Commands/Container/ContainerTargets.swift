@@ -42,8 +42,10 @@ enum ContainerTargets {
         if wantsLatest { return [try latest(engine)] }
         if wantsAll || !filters.isEmpty {
             let filter = try ContainerFilters(filters, engine)
-            return try ContainerListing.load(engine).filter { !$0.isInfra && isEligible($0.container) && filter.accepts($0) }
-                .map { ContainerTarget(text: $0.container.record.id, known: $0.container) }
+            return try ContainerListing.load(engine).filter {
+                !$0.isInfra && isEligible($0.container) && filter.accepts($0)
+            }
+            .map { ContainerTarget(text: $0.container.record.id, known: $0.container) }
         }
         var targets: [ContainerTarget] = []
         for path in files {
@@ -62,9 +64,12 @@ enum ContainerTargets {
     }
 
     /// The one container of a command that takes one name or --latest; the other words follow.
-    static func single(_ arguments: ParsedArguments, _ engine: Engine) throws -> (container: Container, rest: [String]) {
+    static func single(_ arguments: ParsedArguments, _ engine: Engine) throws -> (container: Container, rest: [String])
+    {
         if arguments.bool("latest") {
-            guard let container = try latest(engine).known else { throw Failure("no containers found: no such container") }
+            guard let container = try latest(engine).known else {
+                throw Failure("no containers found: no such container")
+            }
             return (container, arguments.positional)
         }
         guard let name = arguments.positional.first else { throw Failure("you must provide at least one name or id") }
@@ -103,7 +108,10 @@ enum StopTimeout {
             return value < -1 ? "must be -1 or more" : nil
         })
 
+    /// Without end is the most that the engine's milliseconds hold, 24 days.
+    private static let longest: Int64 = 2_147_483
+
     static func seconds(_ arguments: ParsedArguments) -> Int64? {
-        arguments.stringIfSet("time").flatMap(Int64.init)
+        arguments.stringIfSet("time").flatMap(Int64.init).map { $0 < 0 ? longest : min($0, longest) }
     }
 }

@@ -54,7 +54,9 @@ struct ContainerTranslation {
         if arguments.isSet("pod"), arguments.isSet("pod-id-file") {
             throw Failure("cannot specify both pod and pod-id-file")
         }
-        if arguments.bool("rm"), let policy = arguments.stringIfSet("restart"), policy != "no", policy != "never", !policy.isEmpty {
+        if arguments.bool("rm"), let policy = arguments.stringIfSet("restart"), policy != "no", policy != "never",
+            !policy.isEmpty
+        {
             throw Failure("the --rm option conflicts with --restart, when the restartPolicy is not \"\" and \"no\"")
         }
         if arguments.bool("privileged"), arguments.strings("security-opt").contains("no-new-privileges") {
@@ -147,7 +149,8 @@ struct ContainerTranslation {
         settings.sharesHostUTS = try NamespaceFlag.sharesHost(arguments.string("uts"), "uts")
         if settings.sharesHostUTS, settings.hostname != nil {
             throw Failure(
-                "invalid config provided: cannot set hostname when running in the host UTS namespace: invalid configuration")
+                "invalid config provided: cannot set hostname when running in the host UTS namespace: invalid configuration"
+            )
         }
         settings.shmSize = try ShmSize.bytes(arguments.string("shm-size"))
         settings.sysctls = try SysctlFlag.pairs(arguments.strings("sysctl"))

@@ -8,18 +8,25 @@ func execCommand() -> Command<Session> {
         CommandDeclaration(
             description: "Execute the specified command inside a running container.",
             usage: "[options] CONTAINER COMMAND [ARG...]",
-            examples: ["samara exec -it ctrID ls", "samara exec -it -w /tmp myCtr pwd", "samara exec --user root ctrID ls"],
+            examples: [
+                "samara exec -it ctrID ls", "samara exec -it -w /tmp myCtr pwd", "samara exec --user root ctrID ls",
+            ],
             flags: [
                 .bool("detach", short: "d", help: "Run the exec session in detached mode (backgrounded)"),
-                .string("detach-keys", placeholder: "[a-Z]", default: "ctrl-p,ctrl-q", help: ContainerFlags.detachKeysHelp),
+                .string(
+                    "detach-keys", placeholder: "[a-Z]", default: "ctrl-p,ctrl-q", help: ContainerFlags.detachKeysHelp),
                 .stringArray("env", short: "e", help: "Set environment variables"),
                 .stringArray("env-file", help: "Read in a file of environment variables"),
                 .bool("interactive", short: "i", help: "Make STDIN available to the contained process"),
                 ContainerTargets.latest,
                 .uint("preserve-fds", help: "Pass N additional file descriptors to the container"),
-                .bool("privileged", help: "Give the process extended Linux capabilities inside the container.  The default is false"),
+                .bool(
+                    "privileged",
+                    help: "Give the process extended Linux capabilities inside the container.  The default is false"),
                 .bool("tty", short: "t", help: "Allocate a pseudo-TTY. The default is false"),
-                .string("user", short: "u", help: "Sets the username or UID used and optionally the groupname or GID for the specified command"),
+                .string(
+                    "user", short: "u",
+                    help: "Sets the username or UID used and optionally the groupname or GID for the specified command"),
                 .string("workdir", short: "w", help: "Working directory inside the container"),
             ],
             isInterspersed: false, run: exec)

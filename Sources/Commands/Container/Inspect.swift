@@ -34,7 +34,9 @@ func containerInspectCommand() -> Command<Session> {
         CommandDeclaration(
             description: "Displays the low-level information on a container identified by name or ID.",
             usage: "[options] CONTAINER [CONTAINER...]",
-            examples: ["samara container inspect myCtr", "samara container inspect -l --format '{{.Id}} {{.Config.Labels}}'"],
+            examples: [
+                "samara container inspect myCtr", "samara container inspect -l --format '{{.Id}} {{.Config.Labels}}'",
+            ],
             flags: [
                 .string("format", short: "f", default: "json", help: "Format the output to a Go template or json"),
                 ContainerTargets.latest,
@@ -68,7 +70,9 @@ func inspect(_ session: Session, _ arguments: ParsedArguments, _ type: Inspected
     let finder = InspectionFinder(engine: engine)
     for name in names {
         do {
-            if let object = try finder.find(name, type) { found.append(object) } else {
+            if let object = try finder.find(name, type) {
+                found.append(object)
+            } else {
                 failures.add(Failure(finder.missing(name, type)))
             }
         } catch { failures.add(error) }
@@ -110,7 +114,8 @@ struct InspectionFinder {
         let paths = engine.paths
         return InspectedObject(
             json: { ContainerInspection(listed: listed, paths: paths, logPath: logPath, style: .json).json },
-            template: { ContainerInspection(listed: listed, paths: paths, logPath: logPath, style: .template).template })
+            template: { ContainerInspection(listed: listed, paths: paths, logPath: logPath, style: .template).template }
+        )
     }
 
     private func listed(_ name: String) throws(EngineError) -> ListedContainer? {
@@ -122,7 +127,8 @@ struct InspectionFinder {
                 ports: engine.ports(of: container), infraID: pod?.record.infraID ?? "")
         } catch {
             guard error.kind == .noSuchContainer else { throw error }
-            guard let pod = try InfraContainers.pod(of: name, engine), let infra = InfraContainers.container(of: pod) else {
+            guard let pod = try InfraContainers.pod(of: name, engine), let infra = InfraContainers.container(of: pod)
+            else {
                 return nil
             }
             return ListedContainer(

@@ -24,7 +24,8 @@ func psCommand(_ name: String = "ps", aliases: [String] = []) -> Command<Session
                 .bool("pod", short: "p", help: "Print the ID and name of the pod the containers are associated with"),
                 .bool("quiet", short: "q", help: "Print the numeric IDs of the containers only"),
                 .custom(
-                    "sort", typeName: "choice", help: "Sort output by: " + ContainerOrder.choices.joined(separator: ", "),
+                    "sort", typeName: "choice",
+                    help: "Sort output by: " + ContainerOrder.choices.joined(separator: ", "),
                     problem: {
                         ContainerOrder(rawValue: $0) == nil
                             ? "\"\($0)\" is not a valid value.  Choose from: \"\(ContainerOrder.choices.joined(separator: ", "))\""

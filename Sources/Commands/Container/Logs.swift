@@ -38,7 +38,11 @@ enum LogText {
             .bool("follow", short: "f", help: "Follow log output."),
             .bool("names", short: "n", help: "Output the container names in the log"),
             .string("since", help: "Show logs since TIMESTAMP"),
-            .int("tail", default: -1, help: "Output the specified number of LINES at the end of the logs.  Defaults to -1, which prints all lines"),
+            .int(
+                "tail", default: -1,
+                help:
+                    "Output the specified number of LINES at the end of the logs.  Defaults to -1, which prints all lines"
+            ),
             .bool("timestamps", short: "t", help: "Output the timestamps in the log"),
             .string("until", help: "Show logs until TIMESTAMP"),
         ]
@@ -72,7 +76,9 @@ enum LogText {
         for container in containers {
             let record = container.record
             if record.logDriver == "none" {
-                throw Failure("this container is using the 'none' log driver, cannot read logs: this container is not logging output")
+                throw Failure(
+                    "this container is using the 'none' log driver, cannot read logs: this container is not logging output"
+                )
             }
             let monitor = query.follow ? container.state.monitor.flatMap(SharedDescriptor.init) : nil
             if let monitor { pidfds.append(monitor) }

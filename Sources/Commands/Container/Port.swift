@@ -5,7 +5,8 @@ import Engine
 func portCommand() -> Command<Session> {
     Command("port", summary: "List port mappings or a specific mapping for the container") {
         CommandDeclaration(
-            description: "List port mappings for the CONTAINER, or look up the public-facing port that is NAT-ed to the PRIVATE_PORT",
+            description:
+                "List port mappings for the CONTAINER, or look up the public-facing port that is NAT-ed to the PRIVATE_PORT",
             usage: "[options] CONTAINER [PORT]",
             examples: ["samara port --all", "samara port ctrID 80/tcp", "samara port ctrID"],
             flags: [ContainerTargets.all("Display port information for all containers"), ContainerTargets.latest],
@@ -41,7 +42,9 @@ private func target(_ arguments: ParsedArguments, _ engine: Engine) throws -> (p
         let (container, rest) = try ContainerTargets.single(arguments, engine)
         return (engine.ports(of: container), rest)
     } catch let error as EngineError where error.kind == .noSuchContainer {
-        guard let name = arguments.positional.first, let pod = try InfraContainers.pod(of: name, engine) else { throw error }
+        guard let name = arguments.positional.first, let pod = try InfraContainers.pod(of: name, engine) else {
+            throw error
+        }
         return (pod.record.ports, Array(arguments.positional.dropFirst()))
     }
 }

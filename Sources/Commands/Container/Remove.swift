@@ -11,7 +11,10 @@ func removeCommand() -> Command<Session> {
                 Command does not remove images. Running or unusable containers will not be removed without the -f option.
                 """,
             usage: "[options] CONTAINER [CONTAINER...]",
-            examples: ["samara rm ctrID", "samara rm mywebserver myflaskserver 860a4b23", "samara rm --force --all", "samara rm -f ctrID"],
+            examples: [
+                "samara rm ctrID", "samara rm mywebserver myflaskserver 860a4b23", "samara rm --force --all",
+                "samara rm -f ctrID",
+            ],
             flags: [
                 ContainerTargets.all("Remove all containers"), ContainerTargets.cidFile,
                 // -f is --force here, so --filter has no letter.
@@ -43,7 +46,8 @@ private func remove(_ session: Session, _ arguments: ParsedArguments) throws -> 
                     failures.add(InfraContainers.removalRefused(pod))
                 } else if !ignoresMissing {
                     failures.add(
-                        Failure("no container with ID or name \"\(target.text)\" found: no such container", exitCode: 1))
+                        Failure("no container with ID or name \"\(target.text)\" found: no such container", exitCode: 1)
+                    )
                 }
             } else {
                 failures.add(error, exitCode: error.kind.removalExitCode)

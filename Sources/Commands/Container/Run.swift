@@ -54,7 +54,8 @@ private func run(_ session: Session, _ arguments: ParsedArguments) throws -> Int
         if request.settings.isAutoRemoved {
             try? engine.remove(container, force: true, removesVolumes: true, timeout: 0)
         }
-        throw error
+        // podman-run(1): what was created and could not be started is 126, whatever the reason; 127 stays.
+        throw error.exitCode == 125 ? Failure(error.message, exitCode: 126) : Failure(error)
     }
     if attach == nil { try session.print(container.record.id + "\n") }
     return code ?? 0
@@ -109,7 +110,8 @@ enum PodConflicts {
         let shared = "network cannot be configured when it is shared with a pod"
         if arguments.isSet("expose") {
             throw Failure(
-                "invalid config provided: published or exposed ports must be defined when the pod is created: \(shared)")
+                "invalid config provided: published or exposed ports must be defined when the pod is created: \(shared)"
+            )
         }
         if arguments.isSet("add-host") || arguments.isSet("no-hosts") {
             throw Failure("invalid config provided: extra host entries must be specified on the pod: \(shared)")

@@ -7,15 +7,22 @@ func startCommand() -> Command<Session> {
         CommandDeclaration(
             description: "Starts one or more containers.  The container name or ID can be used.",
             usage: "[options] CONTAINER [CONTAINER...]",
-            examples: ["samara start --latest", "samara start 860a4b231279 5421ab43b45", "samara start --interactive --attach imageID"],
+            examples: [
+                "samara start --latest", "samara start 860a4b231279 5421ab43b45",
+                "samara start --interactive --attach imageID",
+            ],
             flags: [
                 .bool("all", help: "Start all containers regardless of their state or configuration"),
                 .bool("attach", short: "a", help: "Attach container's STDOUT and STDERR"),
-                .string("detach-keys", placeholder: "[a-Z]", default: "ctrl-p,ctrl-q", help: ContainerFlags.detachKeysHelp),
-                .stringArray("filter", short: "f", placeholder: "filter", help: "Filter output based on conditions given"),
+                .string(
+                    "detach-keys", placeholder: "[a-Z]", default: "ctrl-p,ctrl-q", help: ContainerFlags.detachKeysHelp),
+                .stringArray(
+                    "filter", short: "f", placeholder: "filter", help: "Filter output based on conditions given"),
                 .bool("interactive", short: "i", help: "Make STDIN available to the contained process"),
                 ContainerTargets.latest,
-                .bool("sig-proxy", help: "Proxy received signals to the process (default true if attaching, false otherwise)"),
+                .bool(
+                    "sig-proxy",
+                    help: "Proxy received signals to the process (default true if attaching, false otherwise)"),
             ],
             run: start)
     }
@@ -33,7 +40,9 @@ private func start(_ session: Session, _ arguments: ParsedArguments) throws -> I
     let targets = try ContainerTargets.select(
         arguments, engine, hasFilter: true, isEligible: { !$0.isRunning })
     if attaches, let target = targets.first {
-        if targets.count > 1 { throw Failure("you cannot start and attach multiple containers at once: invalid argument") }
+        if targets.count > 1 {
+            throw Failure("you cannot start and attach multiple containers at once: invalid argument")
+        }
         var request = AttachRequest()
         request.forwardsInput = arguments.bool("interactive")
         request.forwardsSignals = arguments.isSet("sig-proxy") ? arguments.bool("sig-proxy") : true

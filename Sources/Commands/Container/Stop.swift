@@ -14,7 +14,8 @@ func stopCommand() -> Command<Session> {
             examples: ["samara stop ctrID", "samara stop --latest", "samara stop --time 2 mywebserver 6e534f14da9d"],
             flags: [
                 ContainerTargets.all("Stop all running containers"), ContainerTargets.cidFile,
-                .stringArray("filter", short: "f", placeholder: "filter", help: "Filter output based on conditions given"),
+                .stringArray(
+                    "filter", short: "f", placeholder: "filter", help: "Filter output based on conditions given"),
                 ContainerTargets.ignore, ContainerTargets.latest, StopTimeout.flag,
             ],
             run: { session, arguments in
@@ -41,7 +42,8 @@ func restartCommand() -> Command<Session> {
             examples: ["samara restart ctrID", "samara restart --latest", "samara restart ctrID1 ctrID2"],
             flags: [
                 ContainerTargets.all("Restart all non-running containers"), ContainerTargets.cidFile,
-                .stringArray("filter", short: "f", placeholder: "filter", help: "Filter output based on conditions given"),
+                .stringArray(
+                    "filter", short: "f", placeholder: "filter", help: "Filter output based on conditions given"),
                 ContainerTargets.latest, .bool("running", help: "Restart only running containers"), StopTimeout.flag,
             ],
             run: { session, arguments in
@@ -70,7 +72,8 @@ func killCommand() -> Command<Session> {
             usage: "[options] CONTAINER [CONTAINER...]",
             examples: ["samara kill mywebserver", "samara kill 860a4b23", "samara kill --signal TERM ctrID"],
             flags: [
-                ContainerTargets.all("Signal all running containers"), ContainerTargets.cidFile, ContainerTargets.latest,
+                ContainerTargets.all("Signal all running containers"), ContainerTargets.cidFile,
+                ContainerTargets.latest,
                 .string("signal", short: "s", default: "KILL", help: "Signal to send to the container"),
             ],
             run: { session, arguments in

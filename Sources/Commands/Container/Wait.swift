@@ -11,8 +11,11 @@ func waitCommand() -> Command<Session> {
             usage: "[options] CONTAINER [CONTAINER...]",
             examples: ["samara wait ctrID", "samara wait --condition running ctrID", "samara wait ctrID1 ctrID2"],
             flags: [
-                .strings("condition", help: "Condition to wait on"), .bool("ignore", help: "Ignore if a container does not exist"),
-                .string("interval", short: "i", default: "250ms", help: "Time Interval to wait before polling for completion"),
+                .strings("condition", help: "Condition to wait on"),
+                .bool("ignore", help: "Ignore if a container does not exist"),
+                .string(
+                    "interval", short: "i", default: "250ms",
+                    help: "Time Interval to wait before polling for completion"),
                 ContainerTargets.latest,
             ],
             run: wait)
@@ -29,7 +32,8 @@ private func wait(_ session: Session, _ arguments: ParsedArguments) throws -> In
         do {
             let container = try target.container(engine)
             let code = try wait(engine, container, states.isEmpty ? [.exited] : states, interval)
-            try session.print("\(code)\n")
+            // A container that has not ended has no code; Podman prints -1.
+            try session.print((states.isEmpty || states.contains(.exited) ? "\(code)" : "-1") + "\n")
         } catch let error as EngineError where error.kind == .noSuchContainer && arguments.bool("ignore") {
             try session.print("-1\n")
         } catch {
@@ -66,7 +70,9 @@ func waitCondition(_ text: String) throws(Failure) -> ContainerStatus {
 
 /// `250ms`, `2s`, or a number of milliseconds; at least one.
 func waitInterval(_ text: String) throws -> Int64 {
-    let nanoseconds = try Int64(text).map { $0.multipliedReportingOverflow(by: 1_000_000).partialValue } ?? GoDuration.nanoseconds(text)
+    let nanoseconds =
+        try Int64(text).map { $0.multipliedReportingOverflow(by: 1_000_000).partialValue }
+        ?? GoDuration.nanoseconds(text)
     guard nanoseconds > 0 else { throw Failure("invalid interval \"\(text)\": must be positive: invalid argument") }
     return max(1, nanoseconds / 1_000_000)
 }

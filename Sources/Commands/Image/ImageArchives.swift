@@ -24,7 +24,8 @@ func loadCommand() -> Command<Session> {
 func saveCommand() -> Command<Session> {
     Command("save", summary: "Save image(s) to an archive") {
         CommandDeclaration(
-            description: "Save an image to docker-archive or oci-archive on the local machine. Default is docker-archive.",
+            description:
+                "Save an image to docker-archive or oci-archive on the local machine. Default is docker-archive.",
             usage: "[options] IMAGE [IMAGE...]",
             examples: [
                 "samara save --quiet -o myimage.tar imageID", "samara save --format oci-archive -o myimage.tar imageID",
@@ -32,8 +33,13 @@ func saveCommand() -> Command<Session> {
             ],
             flags: [
                 .string("format", default: "docker-archive", help: "Save image to docker-archive or oci-archive"),
-                .bool("multi-image-archive", short: "m", help: "Interpret additional arguments as images not tags and create a multi-image-archive (only for docker-archive)"),
-                .string("output", short: "o", help: "Write to a specified file (default: stdout, which must be redirected)"),
+                .bool(
+                    "multi-image-archive", short: "m",
+                    help:
+                        "Interpret additional arguments as images not tags and create a multi-image-archive (only for docker-archive)"
+                ),
+                .string(
+                    "output", short: "o", help: "Write to a specified file (default: stdout, which must be redirected)"),
                 .bool("quiet", short: "q", help: "Suppress the output"),
             ],
             positional: .atLeast(1),

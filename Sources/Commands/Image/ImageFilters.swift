@@ -14,7 +14,9 @@ struct ImageFilters {
         for text in texts {
             let (key, value) = KeyValueList.split(text)
             guard let value else { throw Failure("invalid filter \"\(text)\": must be of the form KEY=VALUE") }
-            if key == "reference" { patterns.append(value) } else {
+            if key == "reference" {
+                patterns.append(value)
+            } else {
                 tests.append(try ImageFilters.test(key, value, engine, users, now))
             }
         }
@@ -38,7 +40,8 @@ struct ImageFilters {
         case "containers":
             let wanted = try truth(value, key)
             return { (users[$0.record.id.hex] != nil) == wanted }
-        case "id": return { $0.record.id.hex.hasPrefix(value.hasPrefix("sha256:") ? String(value.dropFirst(7)) : value) }
+        case "id":
+            return { $0.record.id.hex.hasPrefix(value.hasPrefix("sha256:") ? String(value.dropFirst(7)) : value) }
         case "digest": return { $0.record.manifestDigest.description.hasPrefix(value) }
         case "label":
             return { LabelFilter.fits($0.record.config.labels.map { ($0.key, $0.value) }, value) }
@@ -86,7 +89,9 @@ struct ImageFilters {
             if index < pattern.count, pattern[index] == "*" {
                 star = (position, index)
                 index += 1
-            } else if index < pattern.count, pattern[index] == text[position] || (pattern[index] == "?" && text[position] != "/") {
+            } else if index < pattern.count,
+                pattern[index] == text[position] || (pattern[index] == "?" && text[position] != "/")
+            {
                 position += 1
                 index += 1
             } else if let back = star, text[back.position] != "/" {

@@ -9,8 +9,10 @@ import Presentation
 func historyCommand() -> Command<Session> {
     Command("history", summary: "Show history of a specified image") {
         CommandDeclaration(
-            description: "Displays the history of an image. The information can be printed out in an easy to read, or user specified format, and can be truncated.",
-            usage: "[options] IMAGE", examples: ["samara history quay.io/fedora/fedora", "samara history --format json alpine"],
+            description:
+                "Displays the history of an image. The information can be printed out in an easy to read, or user specified format, and can be truncated.",
+            usage: "[options] IMAGE",
+            examples: ["samara history quay.io/fedora/fedora", "samara history --format json alpine"],
             flags: [
                 .string("format", help: "Change the output to JSON or a Go template"),
                 .bool("human", short: "H", default: true, help: "Display sizes and dates in human readable format"),

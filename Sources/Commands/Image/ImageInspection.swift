@@ -12,7 +12,8 @@ func imageInspectCommand() -> Command<Session> {
             description: "Displays the low-level information of an image identified by name or ID.",
             usage: "[options] IMAGE [IMAGE...]",
             examples: [
-                "samara image inspect alpine", "samara image inspect --format \"imageId: {{.Id}} size: {{.Size}}\" alpine",
+                "samara image inspect alpine",
+                "samara image inspect --format \"imageId: {{.Id}} size: {{.Size}}\" alpine",
             ],
             flags: [.string("format", short: "f", default: "json", help: "Format the output to a Go template or json")],
             run: { session, arguments in try inspect(session, arguments, .image) })
@@ -34,7 +35,8 @@ struct ImageInspection {
 
     var json: JSON {
         let record = image.record
-        let labels: JSON = record.config.labels.isEmpty ? .null : .sortedMap(record.config.labels.map { ($0.key, $0.value) })
+        let labels: JSON =
+            record.config.labels.isEmpty ? .null : .sortedMap(record.config.labels.map { ($0.key, $0.value) })
         var object = JSONObject()
         object["Id"] = .string(record.id.hex)
         object["Digest"] = .string(record.manifestDigest.description)
@@ -67,7 +69,8 @@ struct ImageInspection {
         var object = image.record.config.json.objectValue ?? [:]
         guard style == .template else { return .object(object) }
         let empty: [(String, JSON)] = [
-            ("User", ""), ("ExposedPorts", .object([:])), ("Env", .array([])), ("Entrypoint", .array([])), ("Cmd", .array([])),
+            ("User", ""), ("ExposedPorts", .object([:])), ("Env", .array([])), ("Entrypoint", .array([])),
+            ("Cmd", .array([])),
             ("Volumes", .object([:])), ("WorkingDir", ""), ("Labels", .object([:])), ("StopSignal", ""),
         ]
         for (key, value) in empty where object[key] == nil { object[key] = value }

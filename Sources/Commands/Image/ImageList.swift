@@ -143,8 +143,10 @@ struct ImageTable {
     }
 
     static let fields = [
-        "Containers", "Created", "CreatedAt", "CreatedSince", "CreatedTime", "Dangling", "Digest", "History", "ID", "Id",
-        "Labels", "Names", "ParentId", "ReadOnly", "RepoDigests", "RepoTags", "Repository", "Size", "Tag", "VirtualSize",
+        "Containers", "Created", "CreatedAt", "CreatedSince", "CreatedTime", "Dangling", "Digest", "History", "ID",
+        "Id",
+        "Labels", "Names", "ParentId", "ReadOnly", "RepoDigests", "RepoTags", "Repository", "Size", "Tag",
+        "VirtualSize",
     ]
 
     static let titles = ["ID": "IMAGE ID", "Id": "IMAGE ID", "ReadOnly": "R/O"]

@@ -8,7 +8,10 @@ func tagCommand() -> Command<Session> {
         CommandDeclaration(
             description: "Adds one or more additional names to locally-stored image.",
             usage: "IMAGE TARGET_NAME [TARGET_NAME...]",
-            examples: ["samara tag 0e3bbc2 fedora:latest", "samara tag imageID:latest myNewImage:newTag", "samara tag httpd myregistryhost:5000/fedora/httpd:v2"],
+            examples: [
+                "samara tag 0e3bbc2 fedora:latest", "samara tag imageID:latest myNewImage:newTag",
+                "samara tag httpd myregistryhost:5000/fedora/httpd:v2",
+            ],
             positional: .atLeast(2),
             run: { session, arguments in
                 let store = try session.engine(arguments).images
@@ -36,8 +39,10 @@ func untagCommand() -> Command<Session> {
 func imageExistsCommand() -> Command<Session> {
     Command("exists", summary: "Check if an image exists in local storage") {
         CommandDeclaration(
-            description: "If the named image exists in local storage, samara image exists exits with 0, otherwise the exit code will be 1.",
-            usage: "IMAGE", examples: ["samara image exists ID", "samara image exists IMAGE || samara load -i ARCHIVE"],
+            description:
+                "If the named image exists in local storage, samara image exists exits with 0, otherwise the exit code will be 1.",
+            usage: "IMAGE",
+            examples: ["samara image exists ID", "samara image exists IMAGE || samara load -i ARCHIVE"],
             positional: .exactly(1),
             run: { session, arguments in
                 try ImageLookup.find(arguments.positional[0], try session.engine(arguments)) == nil ? 1 : 0
@@ -50,7 +55,8 @@ func imageGroup() -> Command<Session> {
         .group(description: "Manage images") {
             [
                 imageExistsCommand(), historyCommand(), imageInspectCommand(), imagesCommand("list", aliases: ["ls"]),
-                loadCommand(), imagePruneCommand(), removeImageCommand("rm"), saveCommand(), tagCommand(), untagCommand(),
+                loadCommand(), imagePruneCommand(), removeImageCommand("rm"), saveCommand(), tagCommand(),
+                untagCommand(),
             ]
         }
     }

@@ -8,7 +8,10 @@ func removeImageCommand(_ name: String) -> Command<Session> {
         CommandDeclaration(
             description: "Removes one or more previously pulled or locally created images.",
             usage: "[options] IMAGE [IMAGE...]",
-            examples: ["samara image rm imageID", "samara image rm --force alpine", "samara image rm c4dfb1609ee2 93fd78260bd1 c0ed59d05ff7"],
+            examples: [
+                "samara image rm imageID", "samara image rm --force alpine",
+                "samara image rm c4dfb1609ee2 93fd78260bd1 c0ed59d05ff7",
+            ],
             flags: [
                 .bool("all", short: "a", help: "Remove all images"),
                 .bool("force", short: "f", help: "Force Removal of the image"),
@@ -21,7 +24,9 @@ func removeImageCommand(_ name: String) -> Command<Session> {
 private func remove(_ session: Session, _ arguments: ParsedArguments) throws -> Int32 {
     let (all, force) = (arguments.bool("all"), arguments.bool("force"))
     if arguments.positional.isEmpty, !all { throw Failure("image name or ID must be specified") }
-    if !arguments.positional.isEmpty, all { throw Failure("when using the --all switch, you may not pass any images names or IDs") }
+    if !arguments.positional.isEmpty, all {
+        throw Failure("when using the --all switch, you may not pass any images names or IDs")
+    }
     let engine = try session.engine(arguments)
     try engine.enterUserNamespace()
     let names = all ? try engine.images.list().map(\.record.id.hex) : arguments.positional
@@ -71,7 +76,8 @@ func imagePruneCommand() -> Command<Session> {
             run: { session, arguments in
                 let all = arguments.bool("all")
                 if !arguments.bool("force") {
-                    let which = all ? "all images without at least one container associated with them" : "all dangling images"
+                    let which =
+                        all ? "all images without at least one container associated with them" : "all dangling images"
                     try session.print("WARNING! This command removes \(which).\n")
                     guard try session.confirm() else { return 0 }
                 }

@@ -33,13 +33,17 @@ enum PodCreateFlags {
             .string("exit-policy", default: "continue", help: "Behaviour when the last container exits"),
             .bool("help", help: "").hidden(),
             .string("hostname", short: "h", help: "Set container hostname"),
-            .bool("infra", default: true, help: "Create an infra container associated with the pod to share namespaces with"),
+            .bool(
+                "infra", default: true,
+                help: "Create an infra container associated with the pod to share namespaces with"),
             .string("infra-name", help: "Assign a name to the container"),
             .stringArray("label", short: "l", help: "Set metadata on container"),
             .stringArray("label-file", help: "Read in a line delimited file of labels"),
             .string("name", short: "n", help: "Assign a name to the pod"),
             .stringArray("network", help: "Connect a container to a network").alias("net"),
-            .bool("no-hosts", help: "Do not create /etc/hosts within the container, instead use the version from the image"),
+            .bool(
+                "no-hosts",
+                help: "Do not create /etc/hosts within the container, instead use the version from the image"),
             .string("pod-id-file", help: "Write the pod ID to the file"),
             .strings("publish", short: "p", help: "Publish a container's port, or a range of ports, to the host"),
             .bool("replace", help: "If a pod with the same name exists, replace it"),
@@ -47,10 +51,13 @@ enum PodCreateFlags {
                 "restart",
                 help: "Restart policy to apply when a container exits "
                     + "(\"always\"|\"no\"|\"never\"|\"on-failure\"|\"unless-stopped\")"),
-            .string("share", default: "ipc,net,uts", help: "A comma delimited list of kernel namespaces the pod will share"),
+            .string(
+                "share", default: "ipc,net,uts", help: "A comma delimited list of kernel namespaces the pod will share"),
             .string(
                 "shm-size", placeholder: "<number>[<unit>]", default: "65536k",
-                help: "Size of /dev/shm (format: <number>[<unit>], where unit = b (bytes), k (kibibytes), m (mebibytes), or g (gibibytes))"),
+                help:
+                    "Size of /dev/shm (format: <number>[<unit>], where unit = b (bytes), k (kibibytes), m (mebibytes), or g (gibibytes))"
+            ),
             .strings("sysctl", help: "Sysctl options"),
             .stringArray("volume", short: "v", help: "Bind mount a volume into the container"),
         ]

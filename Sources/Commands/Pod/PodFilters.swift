@@ -13,7 +13,9 @@ struct PodFilters {
             guard let value else {
                 throw Failure("filter input must be in the form of filter=value: \(text) is invalid")
             }
-            if let index = values.firstIndex(where: { $0.key == key }) { values[index].values.append(value) } else {
+            if let index = values.firstIndex(where: { $0.key == key }) {
+                values[index].values.append(value)
+            } else {
                 values.append((key, [value]))
             }
         }
@@ -23,7 +25,9 @@ struct PodFilters {
     func accepts(_ pod: Pod) -> Bool { tests.allSatisfy { $0(pod) } }
 
     private static func test(_ key: String, _ values: [String], _ now: Moment) throws -> (Pod) -> Bool {
-        func any(_ test: @escaping (Pod, String) -> Bool) -> (Pod) -> Bool { { pod in values.contains { test(pod, $0) } } }
+        func any(_ test: @escaping (Pod, String) -> Bool) -> (Pod) -> Bool {
+            { pod in values.contains { test(pod, $0) } }
+        }
         switch key {
         case "id": return any { $0.record.id.hasPrefix($1) }
         case "name":
@@ -40,10 +44,14 @@ struct PodFilters {
         case "ctr-ids": return any { pod, value in pod.containers.contains { $0.record.id.hasPrefix(value) } }
         case "ctr-names":
             let patterns = try values.map { try NamePattern($0) }
-            return { pod in pod.containers.contains { container in patterns.contains { $0.matches(container.record.name) } } }
+            return { pod in
+                pod.containers.contains { container in patterns.contains { $0.matches(container.record.name) } }
+            }
         case "ctr-number":
             let numbers = try values.map { text in
-                guard let number = Int(text) else { throw Failure("invalid ctr-number filter \"\(text)\": must be a number") }
+                guard let number = Int(text) else {
+                    throw Failure("invalid ctr-number filter \"\(text)\": must be a number")
+                }
                 return number
             }
             return { numbers.contains($0.containers.count) }

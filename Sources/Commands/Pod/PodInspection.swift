@@ -32,7 +32,8 @@ struct PodInspection {
 
     var template: TemplateValue {
         // Podman names the interface, not the type.
-        TemplateValue(json, typeName: "interface {}", maps: ["Labels", "PortBindings", "NetworkOptions"], aliases: Self.aliases)
+        TemplateValue(
+            json, typeName: "interface {}", maps: ["Labels", "PortBindings", "NetworkOptions"], aliases: Self.aliases)
     }
 
     var json: JSON {

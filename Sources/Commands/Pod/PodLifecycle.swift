@@ -29,7 +29,9 @@ func podStopCommand() -> Command<Session> {
                 This command will stop all running containers in each of the specified pods.
                 """,
             usage: "[options] POD [POD...]",
-            examples: ["samara pod stop mywebserverpod", "samara pod stop --latest", "samara pod stop --time 0 490eb 3557fb"],
+            examples: [
+                "samara pod stop mywebserverpod", "samara pod stop --latest", "samara pod stop --time 0 490eb 3557fb",
+            ],
             flags: [
                 PodTargets.all("Stop all running pods"), PodTargets.ignore, PodTargets.latest, PodTargets.idFile,
                 StopTimeout.flag,
@@ -53,7 +55,8 @@ func podRestartCommand() -> Command<Session> {
 
                 All of the containers within each of the specified pods will be restarted. If a container in a pod is not currently running it will be started.
                 """,
-            usage: "[options] POD [POD...]", examples: ["samara pod restart podID1 podID2", "samara pod restart --latest"],
+            usage: "[options] POD [POD...]",
+            examples: ["samara pod restart podID1 podID2", "samara pod restart --latest"],
             flags: [PodTargets.all("Restart all running pods"), PodTargets.latest],
             run: { session, arguments in
                 let engine = try session.engine(arguments)
@@ -71,7 +74,8 @@ func podKillCommand() -> Command<Session> {
 
                 The default signal is SIGKILL, or any signal specified with option --signal.
                 """,
-            usage: "[options] POD [POD...]", examples: ["samara pod kill podID", "samara pod kill --signal TERM mywebserver"],
+            usage: "[options] POD [POD...]",
+            examples: ["samara pod kill podID", "samara pod kill --signal TERM mywebserver"],
             flags: [
                 PodTargets.all("Kill all containers in all pods"), PodTargets.latest,
                 .string("signal", short: "s", default: "KILL", help: "Signal to send to the containers in the pod"),
@@ -80,7 +84,9 @@ func podKillCommand() -> Command<Session> {
                 let signal = try SignalNames.parse(arguments.string("signal"))
                 let engine = try session.engine(arguments)
                 let targets = try PodTargets.select(arguments, engine)
-                return try PodTargets.each(session, engine, targets, echo: .id) { try engine.killPod($0, signal: signal) }
+                return try PodTargets.each(session, engine, targets, echo: .id) {
+                    try engine.killPod($0, signal: signal)
+                }
             })
     }
 }
@@ -97,7 +103,11 @@ func podRemoveCommand() -> Command<Session> {
             examples: ["samara pod rm mywebserverpod", "samara pod rm -f 860a4b23", "samara pod rm -f -a"],
             flags: [
                 PodTargets.all("Remove all pods"),
-                .bool("force", short: "f", help: "Force removal of a running pod by first stopping all containers, then removing all containers in the pod.  The default is false"),
+                .bool(
+                    "force", short: "f",
+                    help:
+                        "Force removal of a running pod by first stopping all containers, then removing all containers in the pod.  The default is false"
+                ),
                 PodTargets.ignore, PodTargets.latest, PodTargets.idFile, StopTimeout.flag,
             ],
             run: removePods)
@@ -128,8 +138,10 @@ private func removePods(_ session: Session, _ arguments: ParsedArguments) throws
 func podExistsCommand() -> Command<Session> {
     Command("exists", summary: "Check if a pod exists in local storage") {
         CommandDeclaration(
-            description: "If the named pod exists in local storage, samara pod exists exits with 0, otherwise the exit code will be 1.",
-            usage: "POD", examples: ["samara pod exists podID", "samara pod exists mypod || samara pod create --name mypod"],
+            description:
+                "If the named pod exists in local storage, samara pod exists exits with 0, otherwise the exit code will be 1.",
+            usage: "POD",
+            examples: ["samara pod exists podID", "samara pod exists mypod || samara pod create --name mypod"],
             positional: .exactly(1),
             run: { session, arguments in
                 let engine = try session.engine(arguments)

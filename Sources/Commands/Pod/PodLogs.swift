@@ -7,9 +7,12 @@ func podLogsCommand() -> Command<Session> {
         CommandDeclaration(
             description: "Retrieves logs for a pod with one or more containers.",
             usage: "[options] POD",
-            examples: ["samara pod logs podID", "samara pod logs -c ctrname podName", "samara pod logs --tail 2 mywebserver"],
+            examples: [
+                "samara pod logs podID", "samara pod logs -c ctrname podName", "samara pod logs --tail 2 mywebserver",
+            ],
             flags: LogText.flags + [
-                .string("container", short: "c", help: "Filter logs by container name or id which belongs to pod"), PodTargets.latest,
+                .string("container", short: "c", help: "Filter logs by container name or id which belongs to pod"),
+                PodTargets.latest,
             ],
             positional: .atMost(1),
             run: { session, arguments in
@@ -20,7 +23,9 @@ func podLogsCommand() -> Command<Session> {
                 let pod = try target.pod(engine)
                 var members = pod.members
                 if let name = arguments.stringIfSet("container") {
-                    members = members.filter { $0.record.name == name || (!name.isEmpty && $0.record.id.hasPrefix(name)) }
+                    members = members.filter {
+                        $0.record.name == name || (!name.isEmpty && $0.record.id.hasPrefix(name))
+                    }
                     if members.isEmpty {
                         throw Failure("container \(name) is not in pod \(target.text): no such container")
                     }
@@ -33,11 +38,13 @@ func podLogsCommand() -> Command<Session> {
 
 func podGroup() -> Command<Session> {
     Command("pod", summary: "Manage pods") {
-        .group(description: "Pods are a group of one or more containers sharing the same network, pid and ipc namespaces.") {
+        .group(
+            description: "Pods are a group of one or more containers sharing the same network, pid and ipc namespaces."
+        ) {
             [
                 podCreateCommand(), podExistsCommand(), podInspectCommand(), podKillCommand(), podLogsCommand(),
                 podPruneCommand(), podPsCommand(), podRestartCommand(), podRemoveCommand(), podStartCommand(),
-                podStopCommand(),
+                podStopCommand(), podTopCommand(),
             ]
         }
     }

@@ -103,7 +103,8 @@ struct PodTable {
                 typeName: "*entities.ListPodContainer",
                 fields: [
                     ("Id", .string(container.record.id)), ("Names", .string(container.record.name)),
-                    ("Status", .string(container.state.status.rawValue)), ("RestartCount", .int(container.state.restarts)),
+                    ("Status", .string(container.state.status.rawValue)),
+                    ("RestartCount", .int(container.state.restarts)),
                 ]))
     }
 

@@ -45,7 +45,8 @@ struct SystemReport {
     /// Go's names for the members.
     static let aliases: [String: String] = [
         "Host": "host", "Store": "store", "Version": "version", "Arch": "arch", "CgroupManager": "cgroupManager",
-        "CgroupsVersion": "cgroupVersion", "CgroupVersion": "cgroupVersion", "CPUs": "cpus", "EventLogger": "eventLogger",
+        "CgroupsVersion": "cgroupVersion", "CgroupVersion": "cgroupVersion", "CPUs": "cpus",
+        "EventLogger": "eventLogger",
         "Hostname": "hostname", "IDMappings": "idMappings", "Kernel": "kernel", "LogDriver": "logDriver",
         "MemFree": "memFree", "MemTotal": "memTotal", "NetworkBackend": "networkBackend", "OCIRuntime": "ociRuntime",
         "OS": "os", "RemoteSocket": "remoteSocket", "RootlessNetworkCmd": "rootlessNetworkCmd",
@@ -53,7 +54,8 @@ struct SystemReport {
         "Distribution": "distribution", "Name": "name", "Path": "path", "Codename": "codename",
         "ContainerStore": "containerStore", "ImageStore": "imageStore", "Number": "number", "Paused": "paused",
         "Running": "running", "Stopped": "stopped", "GraphDriverName": "graphDriverName", "GraphRoot": "graphRoot",
-        "RunRoot": "runRoot", "VolumePath": "volumePath", "APIVersion": "APIVersion", "SELinuxEnabled": "selinuxEnabled",
+        "RunRoot": "runRoot", "VolumePath": "volumePath", "APIVersion": "APIVersion",
+        "SELinuxEnabled": "selinuxEnabled",
         "AppArmorEnabled": "apparmorEnabled", "SECCOMPEnabled": "seccompEnabled", "SwapFree": "swapFree",
         "SwapTotal": "swapTotal", "GIDMap": "gidmap", "UIDMap": "uidmap", "ContainerID": "container_id",
         "HostID": "host_id", "Size": "size", "Exists": "exists", "SlirpNetNS": "slirp4netns", "Pasta": "pasta",
@@ -63,7 +65,13 @@ struct SystemReport {
     init(_ engine: Engine) throws {
         let containers = try engine.containers()
         let images = try engine.images.list()
-        json = ["host": SystemReport.host(), "store": SystemReport.store(engine.paths, containers, images.count), "version": Version.json]
+        let isRootless = Identity.effective.0 != 0
+        // For the id maps of containers; a machine where that is impossible is what `info` is asked about.
+        try? engine.enterUserNamespace()
+        json = [
+            "host": SystemReport.host(isRootless: isRootless),
+            "store": SystemReport.store(engine.paths, containers, images.count), "version": Version.json,
+        ]
     }
 
     private static func store(_ paths: StorePaths, _ containers: [Container], _ images: Int) -> JSON {
@@ -73,22 +81,25 @@ struct SystemReport {
         return [
             "configFile": "",
             "containerStore": [
-                "number": .int(Int64(containers.count)), "paused": count(.paused), "running": count(.running, .stopping),
+                "number": .int(Int64(containers.count)), "paused": count(.paused),
+                "running": count(.running, .stopping),
                 "stopped": count(.exited, .created),
             ],
-            "graphDriverName": "overlay", "graphRoot": .string(paths.root), "imageStore": ["number": .int(Int64(images))],
+            "graphDriverName": "overlay", "graphRoot": .string(paths.root),
+            "imageStore": ["number": .int(Int64(images))],
             "runRoot": .string(paths.run), "transientStore": false, "volumePath": .string(paths.volumes),
         ]
     }
 
-    private static func host() -> JSON {
+    private static func host(isRootless: Bool) -> JSON {
         let memory = MemoryInformation()
         let program = (try? File.readLink("/proc/self/exe")) ?? ""
         var object = JSONObject()
         object["arch"] = .string(Version.architecture)
         object["cgroupManager"] = .string("cgroupfs")
         object["cgroupVersion"] = .string(File.exists("/sys/fs/cgroup/cgroup.controllers") ? "v2" : "v1")
-        object["cpus"] = .int(Int64(text("/proc/stat").split(separator: "\n").count { $0.hasPrefix("cpu") && !$0.hasPrefix("cpu ") }))
+        object["cpus"] = .int(
+            Int64(text("/proc/stat").split(separator: "\n").count { $0.hasPrefix("cpu") && !$0.hasPrefix("cpu ") }))
         object["distribution"] = distribution()
         object["eventLogger"] = .string("none")
         object["hostname"] = .string(text("/proc/sys/kernel/hostname"))
@@ -99,7 +110,8 @@ struct SystemReport {
         object["memTotal"] = .int(memory.bytes("MemTotal"))
         object["networkBackend"] = .string("samara-net")
         object["ociRuntime"] = [
-            "name": "samara", "package": "", "path": .string(program), "version": .string("samara version \(Version.current)"),
+            "name": "samara", "package": "", "path": .string(program),
+            "version": .string("samara version \(Version.current)"),
         ]
         object["os"] = .string("linux")
         // The names under which tools look for rootless networking helpers; neither is used.
@@ -107,7 +119,7 @@ struct SystemReport {
         object["remoteSocket"] = ["exists": false, "path": ""]
         object["rootlessNetworkCmd"] = .string("samara-net")
         object["security"] = [
-            "apparmorEnabled": false, "capabilities": .string(""), "rootless": .bool(Identity.effective.0 != 0),
+            "apparmorEnabled": false, "capabilities": .string(""), "rootless": .bool(isRootless),
             "seccompEnabled": true, "seccompProfilePath": "", "selinuxEnabled": false,
         ]
         object["serviceIsRemote"] = .bool(false)
@@ -142,7 +154,7 @@ struct SystemReport {
         ]
     }
 
-    /// The maps of this process: those of containers once the namespace is entered.
+    /// The maps of this process, which are those of containers once the namespace is entered.
     private static func idMap(_ kind: String) -> JSON {
         .array(
             text("/proc/self/\(kind)_map").split(separator: "\n").compactMap { line in

@@ -28,9 +28,9 @@ struct EnvironmentVariables {
     /// The lines of an environment file: blank ones and those that begin with `#` say nothing, spaces before a name do
     /// not belong to it, and the value is everything behind the first `=`, quotes included.
     mutating func add(file content: String, path: String) throws(Failure) {
-        for line in content.split(separator: "\n", omittingEmptySubsequences: false) {
-            var text = line
-            if text.last == "\r" { text.removeLast() }
+        // By scalars: as characters, a carriage return and a line feed are one, which is not the separator.
+        for line in content.unicodeScalars.split(separator: "\n") {
+            var text = Substring(line.last == "\r" ? line.dropLast() : line)
             text = text.drop { $0 == " " || $0 == "\t" }
             if text.isEmpty || text.first == "#" { continue }
             let name = text.prefix { $0 != "=" }

@@ -30,7 +30,9 @@ struct KeyValueList {
     }
 
     private mutating func set(_ key: String, _ value: String) {
-        if let index = pairs.firstIndex(where: { $0.key == key }) { pairs[index].value = value } else {
+        if let index = pairs.firstIndex(where: { $0.key == key }) {
+            pairs[index].value = value
+        } else {
             pairs.append((key, value))
         }
     }

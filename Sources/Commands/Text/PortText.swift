@@ -27,7 +27,9 @@ enum PortText {
     static func joined(_ ports: [PortRecord]) -> [PortRecord] {
         var result: [PortRecord] = []
         let sorted = ports.sorted {
-            ($0.hostIP, $0.transport, $0.hostPort, $0.containerPort) < ($1.hostIP, $1.transport, $1.hostPort, $1.containerPort)
+            ($0.hostIP, $0.transport, $0.hostPort, $0.containerPort) < (
+                $1.hostIP, $1.transport, $1.hostPort, $1.containerPort
+            )
         }
         for port in sorted {
             if var last = result.last, last.hostIP == port.hostIP, last.transport == port.transport,
@@ -56,7 +58,9 @@ enum PortText {
             }
         }
         return result.sorted {
-            ($0.containerPort, $0.transport, $0.hostIP, $0.hostPort) < ($1.containerPort, $1.transport, $1.hostIP, $1.hostPort)
+            ($0.containerPort, $0.transport, $0.hostIP, $0.hostPort) < (
+                $1.containerPort, $1.transport, $1.hostIP, $1.hostPort
+            )
         }
     }
 
@@ -66,7 +70,8 @@ enum PortText {
         for port in expanded(ports) {
             let key = "\(port.containerPort)/\(port.transport)"
             let entry: JSON = [
-                "HostIp": .string(port.hostIP.isEmpty ? "0.0.0.0" : port.hostIP), "HostPort": .string(String(port.hostPort)),
+                "HostIp": .string(port.hostIP.isEmpty ? "0.0.0.0" : port.hostIP),
+                "HostPort": .string(String(port.hostPort)),
             ]
             object[key] = .array((object[key]?.arrayValue ?? []) + [entry])
         }
@@ -108,12 +113,15 @@ enum PortText {
         numbers.sort { $0 < $1 }
         var ranges: [(transport: String, first: UInt16, last: UInt16)] = []
         for entry in numbers {
-            if let last = ranges.last, last.transport == entry.transport, UInt32(last.last) + 1 == UInt32(entry.number) {
+            if let last = ranges.last, last.transport == entry.transport, UInt32(last.last) + 1 == UInt32(entry.number)
+            {
                 ranges[ranges.count - 1].last = entry.number
             } else if ranges.last.map({ $0.transport == entry.transport && $0.last == entry.number }) != true {
                 ranges.append((entry.transport, entry.number, entry.number))
             }
         }
-        return ranges.map { $0.first == $0.last ? "\($0.first)/\($0.transport)" : "\($0.first)-\($0.last)/\($0.transport)" }
+        return ranges.map {
+            $0.first == $0.last ? "\($0.first)/\($0.transport)" : "\($0.first)-\($0.last)/\($0.transport)"
+        }
     }
 }

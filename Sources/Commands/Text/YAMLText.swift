@@ -47,10 +47,16 @@ enum YAMLText {
         if string.isEmpty { return "\"\"" }
         // Plain where no reader could take it for something else; JSON strings are YAML's double-quoted style.
         let isPlain =
-            string.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "-_./ ()+~".unicodeScalars.contains($0)) }
+            string.unicodeScalars.allSatisfy {
+                $0.isASCII
+                    && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
+                        || "-_./ ()+~".unicodeScalars.contains($0))
+            }
             && string.first?.isLetter == true && string.last != " "
             && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(string.lowercased())
-        let isPath = string.hasPrefix("/") && string.dropFirst().allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./".contains($0)) }
+        let isPath =
+            string.hasPrefix("/")
+            && string.dropFirst().allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./".contains($0)) }
         return isPlain || isPath ? string : String(decoding: value.serialized(), as: UTF8.self)
     }
 }

@@ -18,8 +18,12 @@ func volumeGroup() -> Command<Session> {
 private func volumeCreateCommand() -> Command<Session> {
     Command("create", summary: "Create a new volume") {
         CommandDeclaration(
-            description: "If using the default driver, \"local\", the volume will be created on the host in the volumes directory under container storage.",
-            usage: "[options] [NAME]", examples: ["samara volume create myvol", "samara volume create", "samara volume create --label foo=bar myvol"],
+            description:
+                "If using the default driver, \"local\", the volume will be created on the host in the volumes directory under container storage.",
+            usage: "[options] [NAME]",
+            examples: [
+                "samara volume create myvol", "samara volume create", "samara volume create --label foo=bar myvol",
+            ],
             flags: [
                 .string("driver", short: "d", default: "local", help: "Specify volume driver name"),
                 .bool("ignore", help: "Do not fail if volume already exists"),
@@ -33,7 +37,8 @@ private func volumeCreateCommand() -> Command<Session> {
                     throw Failure("volume driver \"\(driver)\" is not known: the only one is local: invalid argument")
                 }
                 if let option = arguments.strings("opt").first {
-                    throw Failure("invalid volume option \"\(option)\": volumes of the local driver take none: invalid argument")
+                    throw Failure(
+                        "invalid volume option \"\(option)\": volumes of the local driver take none: invalid argument")
                 }
                 var labels = KeyValueList()
                 for text in arguments.strings("label") { try labels.add(text, flag: "label") }
@@ -48,7 +53,8 @@ private func volumeCreateCommand() -> Command<Session> {
 private func volumeExistsCommand() -> Command<Session> {
     Command("exists", summary: "Check if volume exists") {
         CommandDeclaration(
-            description: "If the given volume exists, samara volume exists exits with 0, otherwise the exit code will be 1.",
+            description:
+                "If the given volume exists, samara volume exists exits with 0, otherwise the exit code will be 1.",
             usage: "VOLUME", examples: ["samara volume exists myvol"], positional: .exactly(1),
             run: { session, arguments in
                 let engine = try session.engine(arguments)
@@ -68,7 +74,10 @@ private func volumeInspectCommand() -> Command<Session> {
         CommandDeclaration(
             description: "Display detailed information on one or more volumes.",
             usage: "[options] VOLUME [VOLUME...]",
-            examples: ["samara volume inspect myvol", "samara volume inspect --all", "samara volume inspect --format \"{{.Driver}} {{.Scope}}\" myvol"],
+            examples: [
+                "samara volume inspect myvol", "samara volume inspect --all",
+                "samara volume inspect --format \"{{.Driver}} {{.Scope}}\" myvol",
+            ],
             flags: [
                 .bool("all", short: "a", help: "Inspect all volumes"),
                 .string("format", short: "f", default: "json", help: "Format volume output using Go template"),
@@ -97,12 +106,18 @@ private func volumeInspectCommand() -> Command<Session> {
 private func volumeListCommand() -> Command<Session> {
     Command("ls", aliases: ["list"], summary: "List volumes") {
         CommandDeclaration(
-            description: "List all available volumes. The output of the volumes can be filtered and the output format can be changed to JSON or a user specified Go template.",
+            description:
+                "List all available volumes. The output of the volumes can be filtered and the output format can be changed to JSON or a user specified Go template.",
             usage: "[options]",
-            examples: ["samara volume ls", "samara volume ls --format json", "samara volume ls --format \"{{.Driver}} {{.Scope}}\""],
+            examples: [
+                "samara volume ls", "samara volume ls --format json",
+                "samara volume ls --format \"{{.Driver}} {{.Scope}}\"",
+            ],
             flags: [
                 .stringArray("filter", short: "f", help: "Filter volume output"),
-                .string("format", default: "{{range .}}{{.Driver}}\\t{{.Name}}\\n{{end -}}", help: "Format volume output using Go template"),
+                .string(
+                    "format", default: "{{range .}}{{.Driver}}\\t{{.Name}}\\n{{end -}}",
+                    help: "Format volume output using Go template"),
                 .bool("noheading", short: "n", help: "Do not print headers"),
                 .bool("quiet", short: "q", help: "Print volume output in quiet mode"),
             ],
@@ -191,7 +206,9 @@ private func volumePruneCommand() -> Command<Session> {
                     unused = unused.filter { !used.contains($0.name) }
                 }
                 if !arguments.bool("force") {
-                    try session.print("WARNING! This will remove all volumes not used by at least one container. The following volumes will be removed:\n")
+                    try session.print(
+                        "WARNING! This will remove all volumes not used by at least one container. The following volumes will be removed:\n"
+                    )
                     if unused.isEmpty {
                         try session.print("No volumes to prune\n")
                         return 0

@@ -47,7 +47,9 @@ struct VolumeFilters {
         for text in texts {
             let (key, value) = KeyValueList.split(text)
             guard let value else { throw Failure("invalid filter \"\(text)\": must be of the form KEY=VALUE") }
-            if let index = values.firstIndex(where: { $0.key == key }) { values[index].values.append(value) } else {
+            if let index = values.firstIndex(where: { $0.key == key }) {
+                values[index].values.append(value)
+            } else {
                 values.append((key, [value]))
             }
         }
@@ -67,8 +69,11 @@ struct VolumeFilters {
         case "label": return { volume in values.allSatisfy { LabelFilter.fits(volume.labels, $0) } }
         case "label!": return { volume in values.allSatisfy { !LabelFilter.fits(volume.labels, $0) } }
         case "dangling":
-            guard let text = values.last, let wanted = ["true": true, "1": true, "false": false, "0": false][text.lowercased()] else {
-                throw Failure("\"\(values.last ?? "")\" is not a valid value for the \"dangling\" filter - must be true or false")
+            guard let text = values.last,
+                let wanted = ["true": true, "1": true, "false": false, "0": false][text.lowercased()]
+            else {
+                throw Failure(
+                    "\"\(values.last ?? "")\" is not a valid value for the \"dangling\" filter - must be true or false")
             }
             let used = try used(engine)
             return { used.contains($0.name) != wanted }
