@@ -16,7 +16,7 @@ final class BackgroundCommand {
 
     /// - Parameter hasInput: gives it a pipe as standard input (see `type`), else /dev/null.
     init(_ command: [String], environment: [String: String], hasInput: Bool = false) throws {
-        signal(SIGPIPE, SIG_IGN)
+        Glibc.signal(SIGPIPE, SIG_IGN)
         shown = command.joined(separator: " ")
         let out = try Pipe()
         let err = try Pipe()

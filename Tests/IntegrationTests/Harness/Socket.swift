@@ -20,7 +20,7 @@ final class Socket {
     /// Connects to a port of an IPv4 or IPv6 address.
     static func connect(_ address: String = "127.0.0.1", _ port: UInt16, _ kind: Kind = .tcp) throws -> Socket {
         let socket = try make(address, kind)
-        let status = try withAddress(address, port) { Glibc.connect(socket.descriptor, $0, $1) }
+        let status = try withAddress(address, port) { Glibc.connect(socket.descriptor, .init(__sockaddr__: $0), $1) }
         guard status == 0 else { throw HarnessError("connect to \(address) port \(port): \(reason())") }
         return socket
     }
@@ -30,7 +30,7 @@ final class Socket {
         let socket = try make(address, kind)
         var on: Int32 = 1
         if kind == .tcp { setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size)) }
-        let status = try withAddress(address, port) { Glibc.bind(socket.descriptor, $0, $1) }
+        let status = try withAddress(address, port) { Glibc.bind(socket.descriptor, .init(__sockaddr__: $0), $1) }
         guard status == 0, kind == .udp || listen(socket.descriptor, 1) == 0 else {
             throw HarnessError("bind to \(address) port \(port): \(reason())")
         }
@@ -40,7 +40,7 @@ final class Socket {
     func send(_ bytes: [UInt8]) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             guard count > 0 else { throw HarnessError("send: \(Self.reason())") }
             rest = rest.dropFirst(count)
         }
