@@ -99,7 +99,7 @@ extension Integration {
             // directions, so closing one descriptor is no shutdown; the bytes must arrive in any case.
             try socket.send("late")
             socket.finishSending()
-            try eventually("the late bytes arrive") {
+            eventually("the late bytes arrive") {
                 FileManager.default.contents(atPath: inbox + "/received") == Data("late".utf8)
             }
         }
