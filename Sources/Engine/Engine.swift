@@ -42,6 +42,7 @@ public struct Engine: Sendable {
     /// Ends the user namespace holder when no container or pod is left to need it: after `rm --all` and `pod rm --all`
     /// nothing of samara runs. The next start makes a new one.
     public func releaseIfIdle() {
+        sweep()
         let isEmpty = [paths.containers, paths.pods, paths.sandboxes].allSatisfy { ((try? Directory.names($0)) ?? [""]).isEmpty }
         if isEmpty { holder.stop() }
     }

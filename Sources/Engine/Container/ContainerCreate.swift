@@ -11,16 +11,27 @@ extension Engine {
     public func create(_ request: ContainerRequest) throws(EngineError) -> Container {
         var record = request.settings
         record.id = NameTable.newID()
-        record.created = Timestamp.now
         if let name = request.name { try NameTable.check(name) }
         let image = try resolveImage(request)
         let pod = try podFor(request)
+        // After a pod that was made for it, so that a pod is older than its members.
+        record.created = Timestamp.now
+        do throws(EngineError) { return try create(record, request, image, pod) } catch {
+            if request.createsPod, let pod { try? removePod(try self.pod(pod.id), force: true) }
+            throw error
+        }
+    }
+
+    private func create(
+        _ settings: ContainerRecord, _ request: ContainerRequest, _ image: (record: ImageRecord, name: String)?, _ pod: PodRecord?
+    ) throws(EngineError) -> Container {
+        var record = settings
         if let image { merge(image, request, &record) } else { try mergeRootDirectory(request, &record) }
-        try mergeNetwork(request, pod, image, &record)
+        try mergeNetwork(request, pod, &record)
         try checkText(record)
         _ = try Engine.capabilities(of: record)
         for limit in record.limits { _ = try LimitText.parse(limit) }
-        record.mounts = try mounts(request, image)
+        record.mounts = try mounts(request, image?.record)
         try checkMounts(record.mounts)
         return try publish(&record, request, pod)
     }
@@ -91,9 +102,14 @@ extension Engine {
 
     // MARK: Merging
 
-    private func resolveImage(_ request: ContainerRequest) throws(EngineError) -> ImageRecord? {
+    private func resolveImage(
+        _ request: ContainerRequest
+    ) throws(EngineError) -> (record: ImageRecord, name: String)? {
         if request.settings.rootDirectory != nil { return nil }
-        do { return try images.resolve(request.image) } catch {
+        do {
+            let found = try images.find(request.image)
+            return (found.record, found.name ?? request.image)
+        } catch {
             if case .notKnown = error.cause {
                 throw EngineError(
                     "\(error.description); load it with 'samara load -i ARCHIVE' or see 'samara images'", kind: .noSuchImage)
@@ -102,11 +118,13 @@ extension Engine {
         }
     }
 
-    private func merge(_ image: ImageRecord, _ request: ContainerRequest, _ record: inout ContainerRecord) {
-        let config = image.config
-        record.imageID = image.id.hex
-        record.imageName = (try? images.find(request.image).name ?? nil) ?? request.image
-        record.layers = image.layers.reversed().map(\.chainID.hex)
+    private func merge(
+        _ image: (record: ImageRecord, name: String), _ request: ContainerRequest, _ record: inout ContainerRecord
+    ) {
+        let config = image.record.config
+        record.imageID = image.record.id.hex
+        record.imageName = image.name
+        record.layers = image.record.layers.reversed().map(\.chainID.hex)
         record.entrypoint = request.entrypoint ?? config.entrypoint
         // A new entrypoint drops the image's arguments, as in Podman.
         record.command =
@@ -163,23 +181,24 @@ extension Engine {
     }
 
     private func mergeNetwork(
-        _ request: ContainerRequest, _ pod: PodRecord?, _ image: ImageRecord?, _ record: inout ContainerRecord
+        _ request: ContainerRequest, _ pod: PodRecord?, _ record: inout ContainerRecord
     ) throws(EngineError) {
         if let pod {
             record.podID = pod.id
             if pod.shares("net"), pod.hasInfra {
-                if request.network != nil || (!request.ports.isEmpty || request.publishesAll) && !request.createsPod {
+                if !request.createsPod, request.network != nil || !request.ports.isEmpty || request.publishesAll {
                     throw EngineError(
                         "invalid config provided: published or exposed ports must be defined when the pod is created: network cannot be configured when it is shared with a pod"
                     )
                 }
                 record.network = .pod
             }
-            if pod.shares("uts"), pod.hasInfra, record.hostname != nil {
+            if pod.shares("uts"), pod.hasInfra, record.hostname != nil, !request.createsPod {
                 throw EngineError(
                     "invalid config provided: cannot set hostname when joining the pod UTS namespace: invalid configuration")
             }
             if pod.shares("uts"), pod.hasInfra {
+                record.hostname = nil
                 record.environment = record.environment.map {
                     $0.hasPrefix("HOSTNAME=") ? "HOSTNAME=\(pod.hostname)" : $0
                 }
@@ -217,6 +236,7 @@ extension Engine {
         made.name = name
         made.ports = request.ports
         made.network = request.network
+        made.settings.hostname = request.settings.hostname ?? ""
         return try createPod(made).record
     }
 

@@ -123,6 +123,23 @@ extension Engine {
         }
     }
 
+    /// Removes what killed commands have left: void name reservations, locks and sandboxes of objects that are gone,
+    /// the trash. Called by the commands that clean up everything.
+    public func sweep() {
+        let names = ((try? Directory.names(paths.names)) ?? []).filter { nameTable.isVoid($0) }
+        for name in names { nameTable.removeVoid(name) }
+        func isGone(_ id: String) -> Bool { !File.exists(paths.container(id)) && !File.exists(paths.pod(id)) }
+        for id in (try? Directory.names(paths.locks)) ?? [] where id.utf8.count == 64 && isGone(id) {
+            if let free = try? FileLock.acquireIfFree(paths.lock(id)), isGone(id) { removeLock(id, free) }
+        }
+        for id in (try? Directory.names(paths.sandboxes)) ?? [] where isGone(id) { stopSandbox(id) }
+        for id in (try? Directory.names(paths.runContainers)) ?? [] where isGone(id) {
+            try? File.unlink(paths.attachSocket(id))
+        }
+        let trash = (try? Directory.names(paths.trash)) ?? []
+        if !trash.isEmpty, (try? enterUserNamespace()) != nil { emptyTrash() }
+    }
+
     /// Deletes what was renamed away, also by a command that was killed before it could finish.
     func emptyTrash() {
         for name in (try? Directory.names(paths.trash)) ?? [] where !isBeingMade(name) {
@@ -158,7 +175,13 @@ extension Engine {
         warn("container \(record.name): \(state.error)")
         var corrected = state
         corrected.monitor = nil
+        corrected.process = nil
         try enterUserNamespace()
+        // A program with set-id bits has lost the parent-death signal: prctl(2), PR_SET_PDEATHSIG.
+        if let process = state.process, state.boot == Engine.boot {
+            _ = send(SIGKILL, to: process)
+            _ = waitForEnd(process, milliseconds: 5000)
+        }
         if let namespace = state.mountNamespace, state.boot == Engine.boot { MountNamespace.killMembers(namespace) }
         stopSandbox(record.id)
         try saveState(record.id, corrected)

@@ -89,7 +89,13 @@ extension Engine {
             let session = try LocalSession(MonitoredProcess(pidfd: pidfd, streams: streams), options)
             switch try session.run() {
             case .exited(let status): return status.code
-            case .detached: return 0
+            case .detached:
+                // The program runs on; somebody must keep its terminal open and take its output.
+                if try Process.forkOrReport() == 0 {
+                    try? session.discardOutput()
+                    Process.exitNow(0)
+                }
+                return 0
             case .interrupted(let signal): return 128 + signal
             }
         } catch { throw EngineError(error.description) }

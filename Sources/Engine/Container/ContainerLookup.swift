@@ -56,8 +56,8 @@ extension Engine {
     func loadState(_ id: String) throws(EngineError) -> ContainerState {
         var state = ContainerState(try readRecord(paths.container(id) + "/state.json"))
         guard state.status == .running || state.status == .paused || state.status == .stopping else { return state }
-        if state.boot == Engine.boot, state.process?.isAlive == true { return state }
-        // The process is gone. A living monitor is about to record how it ended.
+        if state.boot == Engine.boot, state.process?.isAlive == true, state.monitor?.isAlive == true { return state }
+        // The process is gone, or dies with its monitor. A living monitor is about to record how it ended.
         if state.boot == Engine.boot, let monitor = state.monitor, monitor.isAlive {
             waitForMonitor(monitor)
             let later = ContainerState(try readRecord(paths.container(id) + "/state.json"))
@@ -71,7 +71,6 @@ extension Engine {
         state.status = .exited
         state.exitCode = state.boot == Engine.boot ? 137 : 255
         state.finished = state.finished ?? Timestamp.now
-        state.process = nil
         return state
     }
 

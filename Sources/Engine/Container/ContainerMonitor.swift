@@ -19,6 +19,8 @@ struct ContainerMonitor {
     let client: Int32
     let listener: Int32
     let previous: ContainerState
+    /// Of the command's terminal, for a container with one.
+    let windowSize: WindowSize?
 
     func run(_ plan: consuming LaunchPlan) -> Never {
         _ = setsid()
@@ -62,8 +64,9 @@ struct ContainerMonitor {
                     path: engine.paths.log(record.id), format: format,
                     maxSize: record.logSizeLimit > 0 ? record.logSizeLimit : nil)
             }
-            let policy: Relay.InputPolicy = record.isInteractive ? .openForOneClient : .closed
-            return try Relay(Relay.Options(input: policy), log: log, listener: OwnedFD(listener))
+            var options = Relay.Options(input: record.isInteractive ? .openForOneClient : .closed)
+            options.windowSize = windowSize
+            return try Relay(options, log: log, listener: OwnedFD(listener))
         } catch { throw EngineError(error.description) }
     }
 

@@ -46,6 +46,7 @@ extension Engine {
             do throws(Errno) { spec.idMap = try IDMap.identity() } catch { throw EngineError("read", "/proc/self/uid_map", error) }
         }
         let plan = LaunchPlan(spec, name: record.name, base: paths.root, emptyDirectory: paths.empty)
+        let windowSize = record.hasTerminal ? SessionOptions(forwardsInput: false, hasTerminal: true).windowSize : nil
         let ends: (first: Int32, second: Int32)
         let listener: Int32
         let childLock: Int32
@@ -59,7 +60,7 @@ extension Engine {
         if pid == 0 {
             let monitor = ContainerMonitor(
                 engine: self, record: record, pod: pod, home: home, lock: childLock, client: ends.second,
-                listener: listener, previous: state)
+                listener: listener, previous: state, windowSize: windowSize)
             monitor.run(plan)
         }
         let mine = OwnedFD(ends.first)

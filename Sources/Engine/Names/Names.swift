@@ -66,12 +66,20 @@ struct NameTable: Sendable {
     func exists(_ owner: NameOwner) -> Bool {
         switch owner {
         case .container(let id): File.exists(paths.container(id))
-        case .pod(let id): File.exists(paths.pod(id)) || infraExists(id)
+        case .pod(let id): File.exists(paths.pod(id))
         }
     }
 
-    /// An infra container's name belongs to its pod.
-    private func infraExists(_ id: String) -> Bool { false }
+    /// Whether `name` is reserved for an object that will never appear: its maker is dead.
+    func isVoid(_ name: String) -> Bool {
+        guard let found = (try? File.readLink("\(paths.names)/\(name)")).flatMap(parse) else { return true }
+        return !exists(found.owner) && !found.maker.isAlive
+    }
+
+    func removeVoid(_ name: String) {
+        guard isVoid(name) else { return }
+        try? File.unlink("\(paths.names)/\(name)")
+    }
 
     /// Frees `name` if it belongs to `owner`.
     func release(_ name: String, of owner: NameOwner) {
