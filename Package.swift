@@ -113,9 +113,7 @@ let package = Package(
             path: "Tests/MonitorProbe", swiftSettings: settings),
         tests("MonitorTests", ["Monitor", "MonitorProbe", "LinuxSystem", "CLinux", system]),
 
-        // Counts the test program's allocations; malloc can only be replaced from C.
-        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
-        tests("NetStackTests", ["NetStack", "AllocationCounter"]),
+        tests("NetStackTests", ["NetStack", "CAllocationCount"]),
     ],
     swiftLanguageModes: [.v6]
 )

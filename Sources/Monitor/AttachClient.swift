@@ -77,6 +77,7 @@ public final class AttachClient {
     deinit { frame.deallocate() }
 
     private func run() throws(MonitorError) -> AttachOutcome {
+        if !local.inputEnded { send(AttachProtocol.frame(.stdinBegin)) }
         while true {
             if let outcome, !local.isBlocked { return outcome }
             serveSignals()
@@ -172,7 +173,7 @@ public final class AttachClient {
             guard let count = frame.number, count >= 0 else { return false }
             inputUnderWay = max(0, inputUnderWay - Int(count))
         case .stdinClosed: local.dropInput()
-        case .stdin, .stdinEnd, .windowSize, .signal, .detach: return false
+        case .stdin, .stdinBegin, .stdinEnd, .windowSize, .signal, .detach: return false
         }
         return true
     }

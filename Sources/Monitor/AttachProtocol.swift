@@ -47,6 +47,8 @@ enum AttachProtocol {
         case signal = 19
         /// The client leaves on purpose: the process's input stays open. No payload.
         case detach = 20
+        /// The client's input is the process's: when the client is killed, the input ends. No payload.
+        case stdinBegin = 21
     }
 
     /// A frame received: a view into the receiver's buffer.

@@ -24,7 +24,9 @@ final class LogFile {
     }
 
     func size() throws(MonitorError) -> Int64 {
-        do throws(Errno) { return try File.status(fd).size } catch { throw MonitorError("read the log file", "", error) }
+        do throws(Errno) { return try File.status(fd).size } catch {
+            throw MonitorError("read the log file", "", error)
+        }
     }
 
     /// The older and the current file of the log at `path`, as far as there are any, oldest first.
@@ -143,7 +145,8 @@ struct BackwardLines {
         while true {
             let end = block.count - 1
             if let newline = block[..<end].lastIndex(of: UInt8(ascii: "\n")) {
-                let line = Line(bytes: ArraySlice(Array(block[(newline + 1)..<end])), offset: start + Int64(newline) + 1)
+                let line = Line(
+                    bytes: ArraySlice(Array(block[(newline + 1)..<end])), offset: start + Int64(newline) + 1)
                 block.removeSubrange((newline + 1)...)
                 return line
             }

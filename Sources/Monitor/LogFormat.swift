@@ -25,7 +25,8 @@ struct LogLineFormat {
             time.append(to: &frame, utc: .numeric)
             frame.append(contentsOf: stream == .stdout ? " stdout ".utf8 : " stderr ".utf8)
         case .jsonFile:
-            frame.append(contentsOf: stream == .stdout ? "\",\"stream\":\"stdout\"".utf8 : "\",\"stream\":\"stderr\"".utf8)
+            frame.append(
+                contentsOf: stream == .stdout ? "\",\"stream\":\"stdout\"".utf8 : "\",\"stream\":\"stderr\"".utf8)
             frame.append(contentsOf: ",\"time\":\"".utf8)
             var utc = time
             utc.utcOffset = 0

@@ -58,9 +58,10 @@ extension Relay {
         switch frame.kind {
         case .stdin:
             if frame.payload.isEmpty { return false }
-            client.hasSentInput = true
+            client.feedsInput = true
             input.append(frame.payload, from: client)
             flushInput()
+        case .stdinBegin: client.feedsInput = true
         case .stdinEnd:
             client.hasEndedInput = true
             if case .openForOneClient = options.input {
@@ -94,8 +95,8 @@ extension Relay {
     /// The end of a client's connection, expected or not.
     func forget(_ client: RelayClient) {
         // A killed `samara run -i` ends the input like a killed writer of a pipe; leaving by the detach keys does not.
-        guard case .openForOneClient = options.input, !client.hasDetached, !client.hasEndedInput,
-            client.isForeground || client.hasSentInput
+        // One that only waited for the start or watches the output (`run --detach`, `wait`) has no part in it.
+        guard case .openForOneClient = options.input, client.feedsInput, !client.hasDetached, !client.hasEndedInput
         else { return }
         input.appendEnd()
         flushInput()

@@ -22,6 +22,8 @@ public final class Relay {
 
     public struct Options: Sendable {
         public var input: InputPolicy
+        /// The size that a terminal has from the start, before a client says more.
+        public var windowSize: WindowSize?
         /// Milliseconds that other processes holding the output open have after the exit.
         public var drainGrace: Int64 = 100
         /// Milliseconds that a client which attached later may take nothing before it is dropped.
@@ -121,6 +123,7 @@ public final class Relay {
         if let master = streams.terminal.take() {
             let channel = try Channel(master)
             terminal = channel
+            if let size = options.windowSize { try? Terminal.setWindowSize(channel.raw, size) }
             inputChannel = channel
             sources.append(Source(channel, .stdout, isTerminal: true))
         }
@@ -249,7 +252,9 @@ public final class Relay {
             polls.removeAll()
             let signalIndex = polls.add(signals.descriptor, .readable)
             addClients()
-            do throws(MonitorError) { try wait(until: nextDeadline(MonotonicClock.signedMilliseconds, graceEnd: nil)) } catch { break }
+            do throws(MonitorError) {
+                try wait(until: nextDeadline(MonotonicClock.signedMilliseconds, graceEnd: nil))
+            } catch { break }
             // Only clients are waited for any more; a request to end is a request not to.
             if polls.events(signalIndex) != [], endingSignalArrived() { break }
             for client in clients {

@@ -15,7 +15,8 @@ final class RelayClient {
     var hasDetached = false
     var wasToldStart = false
     var wasToldInputClosed = false
-    var hasSentInput = false
+    /// The client's input is the process's.
+    var feedsInput = false
     var hasEndedInput = false
     var pollIndex: Int?
 

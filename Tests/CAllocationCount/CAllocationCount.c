@@ -13,35 +13,37 @@ extern void *__libc_memalign(size_t, size_t);
 
 static unsigned long count;
 
-unsigned long samara_allocation_count(void) { return count; }
+static void note(void) { __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED); }
+
+unsigned long samara_allocation_count(void) { return __atomic_load_n(&count, __ATOMIC_RELAXED); }
 
 void *malloc(size_t size) {
-    count++;
+    note();
     return __libc_malloc(size);
 }
 
 void *calloc(size_t number, size_t size) {
-    count++;
+    note();
     return __libc_calloc(number, size);
 }
 
 void *realloc(void *old, size_t size) {
-    count++;
+    note();
     return __libc_realloc(old, size);
 }
 
 void *memalign(size_t alignment, size_t size) {
-    count++;
+    note();
     return __libc_memalign(alignment, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size) {
-    count++;
+    note();
     return __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void **result, size_t alignment, size_t size) {
-    count++;
+    note();
     *result = __libc_memalign(alignment, size);
     return *result ? 0 : ENOMEM;
 }

@@ -55,7 +55,8 @@ import Testing
         write(log, .stdout, "a \"b\"\t\\\u{1}é\n")
         let line = try text(scratch.file("log"))
         let time = #/"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"/#
-        #expect(line.replacing(time, with: "T") == "{\"log\":\"a \\\"b\\\"\\t\\\\\\u0001é\\n\",\"stream\":\"stdout\",T}\n")
+        #expect(
+            line.replacing(time, with: "T") == "{\"log\":\"a \\\"b\\\"\\t\\\\\\u0001é\\n\",\"stream\":\"stdout\",T}\n")
     }
 
     @Test(arguments: [LogFormat.k8sFile, .jsonFile]) func randomChunksComeBack(_ format: LogFormat) throws {
@@ -88,7 +89,9 @@ import Testing
     @Test func invalidUTF8BecomesReplacementCharactersInJSON() throws {
         let scratch = try Scratch()
         let log = try LogWriter(path: scratch.file("log"), format: .jsonFile)
-        for byte: UInt8 in [0xFF, 0xC0, 0xE2, 0x28, 0x0A, 0xF0, 0x9F] { [byte].withUnsafeBytes { log.write(.stdout, $0) } }
+        for byte: UInt8 in [0xFF, 0xC0, 0xE2, 0x28, 0x0A, 0xF0, 0x9F] {
+            [byte].withUnsafeBytes { log.write(.stdout, $0) }
+        }
         log.finishLines()
         #expect(try printLog(scratch.file("log")).out == "\u{FFFD}\u{FFFD}\u{FFFD}(\n\u{FFFD}\u{FFFD}")
     }
@@ -128,7 +131,8 @@ import Testing
             for (stream, text) in chunks { write(log, stream, text) }
             let count = Int.random(in: 0...12, using: &generator)
             // The last lines by where they end, which is how a reader from the end meets them.
-            let last = Set(lines(chunks).enumerated().sorted { $0.element.ended < $1.element.ended }.suffix(count).map(\.offset))
+            let last = Set(
+                lines(chunks).enumerated().sorted { $0.element.ended < $1.element.ended }.suffix(count).map(\.offset))
             let wanted = lines(chunks).enumerated().filter { last.contains($0.offset) }.map(\.element)
             var query = LogQuery()
             query.tail = count
@@ -221,10 +225,12 @@ import Testing
         let scratch = try Scratch()
         let sources = [
             try source(scratch, "a", "2026-01-01T00:00:01.0Z stdout F a1\n2026-01-01T00:00:03.0Z stdout P a3\n"),
-            try source(scratch, "b", "2026-01-01T00:00:02.5+00:00 stdout F b2\n2026-01-01T00:00:04.0+01:00 stdout F b4\n"),
+            try source(
+                scratch, "b", "2026-01-01T00:00:02.5+00:00 stdout F b2\n2026-01-01T00:00:04.0+01:00 stdout F b4\n"),
         ]
         var query = LogQuery()
-        #expect(try printLogs(sources, query).out == "a0123456789a a1\nb0123456789a b2\nb0123456789a b4\na0123456789a a3")
+        #expect(
+            try printLogs(sources, query).out == "a0123456789a a1\nb0123456789a b2\nb0123456789a b4\na0123456789a a3")
         query.names = true
         query.timestamps = true
         #expect(

@@ -127,7 +127,8 @@ struct TestTerminal: ~Copyable {
         _ = try checked(unlockpt(opened.raw))
         var name = [CChar](repeating: 0, count: 64)
         if ptsname_r(opened.raw, &name, name.count) != 0 { throw lastErrno() }
-        slave = try File.open(name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }, O_RDWR | O_NOCTTY)
+        let path = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        slave = try File.open(path, O_RDWR | O_NOCTTY)
         master = opened
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import AllocationCounter
+import CAllocationCount
 import Glibc
 import NetStack
 import Testing
@@ -51,7 +51,7 @@ private struct FrameTemplate {
 
 /// Rounds of everything that happens per packet; how often malloc was called in all, and after the first 100 rounds.
 private func exercise(rounds: Int) -> (total: Int, afterWarmUp: Int) {
-    let before = allocation_count()
+    let before = Int(samara_allocation_count())
     var stack = NetStack(Harness.configuration(), policy: .protectingHost())
     let output = UnsafeMutableRawBufferPointer.allocate(byteCount: NetStack.outputCapacity, alignment: 16)
     let bulk = FrameTemplate.tcp([.ack], payload: 42 * 1460)
@@ -116,9 +116,9 @@ private func exercise(rounds: Int) -> (total: Int, afterWarmUp: Int) {
     var acknowledged = iss &+ 1
     acknowledgement.set(seq: seq, ack: acknowledged)
     turn(acknowledgement.bytes, &stack)
-    var mark = allocation_count()
+    var mark = Int(samara_allocation_count())
     for round in 0..<rounds {
-        if round == 100 { mark = allocation_count() }
+        if round == 100 { mark = Int(samara_allocation_count()) }
         bulk.set(seq: seq, ack: acknowledged)
         turn(bulk.bytes, &stack)
         seq &+= 42 * 1460
@@ -144,7 +144,7 @@ private func exercise(rounds: Int) -> (total: Int, afterWarmUp: Int) {
         stack.advance(now: now)
         _ = drain(&stack)
     }
-    let end = allocation_count()
+    let end = Int(samara_allocation_count())
     guard taken == rounds * 42 * 1460 else { exit(4) }
     guard stack.count(of: .datagramsReassembled) == UInt64(rounds), stack.count(of: .tcpTimedOut) == 0 else { exit(5) }
     return (end - before, end - mark)

@@ -45,7 +45,7 @@ struct HostSnapshot: Equatable {
     }
 
     /// The user's own ID and its ranges in /etc/subuid: a process of a container has one of these.
-    private static let userIDs: [Range<Int>] = {
+    static let userIDs: [Range<Int>] = {
         let own = Int(getuid())
         let ranges = contents(of: "/etc/subuid").split(separator: "\n").compactMap { line -> Range<Int>? in
             let fields = line.split(separator: ":")
@@ -77,7 +77,7 @@ struct HostSnapshot: Equatable {
         return found
     }
 
-    private static func currentListeners() -> Set<String> {
+    static func currentListeners() -> Set<String> {
         var found: Set<String> = []
         // proc_pid_net(5): local address in hexadecimal, state (0A is LISTEN; 07 is a UDP socket's only one), user ID.
         for (file, state) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {

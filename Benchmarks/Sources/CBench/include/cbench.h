@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CBENCH_H
+#define CBENCH_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/// What wait4(2) tells of an ended process: its own use and that of the children it waited for.
+struct cbench_usage {
+    int32_t pid;         // 0: nothing has ended yet; -1: there is no child
+    int32_t status;      // the exit status, or 128 plus the signal
+    uint64_t user_ns;
+    uint64_t system_ns;
+    int64_t minor_faults;
+};
+
+/// Executes `path`: posix_spawn(3), in a process group of its own, with no signal blocked or ignored.
+/// `streams` are the descriptors that become 0, 1 and 2. Returns 0 or an errno.
+int cbench_spawn(
+    const char *path, char *const argv[], char *const envp[], const char *directory, const int streams[3], pid_t *pid);
+
+/// wait4(2) with WNOHANG; `pid` may be -1.
+struct cbench_usage cbench_reap(pid_t pid);
+
+/// Makes orphaned descendants children of this process: prctl(2), PR_SET_CHILD_SUBREAPER. 0 or an errno.
+int cbench_become_subreaper(void);
+
+/// Blocks SIGCHLD, SIGINT and SIGTERM and returns a signalfd(2) that reports them, or -1 with errno.
+int cbench_signal_descriptor(void);
+
+/// The next signal's number, 0 if none came within `timeout_ms` (-1: no limit).
+int cbench_next_signal(int descriptor, int timeout_ms);
+
+/// pipe2(2) with close-on-exec: 0 or an errno.
+int cbench_pipe(int ends[2]);
+
+/// CLOCK_MONOTONIC.
+uint64_t cbench_now_ns(void);
+
+/// The magic number of the file system at `path`: statfs(2); 0 if it cannot be asked.
+uint64_t cbench_filesystem(const char *path);
+
+#endif

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+
+@main
+enum Benchmark {
+    static func main() {
+        var arguments = Array(CommandLine.arguments.dropFirst())
+        if arguments.contains("--help") || arguments.contains("-h") {
+            print(Options.usage, terminator: "")
+            return
+        }
+        if arguments.isEmpty { arguments = ["--help"] }
+        do {
+            let options = try Options(arguments)
+            guard getuid() != 0 else {
+                throw BenchError("this measures what an unprivileged user gets, and root is exempt from limits: run hack/bench")
+            }
+            exit(try run(options))
+        } catch {
+            FileHandle.standardError.write(Data("samara-bench: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func run(_ options: Options) throws -> Int32 {
+        let workspace = try Workspace()
+        let runner = try ProcessRunner(directory: workspace.path)
+        let progress = Progress()
+        var report = Report(scenario: options.scenario, facts: .gather(workspace: workspace.path))
+        var scenario = StartScenario(options, Tools(ProcessInfo.processInfo.environment), workspace, runner, progress)
+        var status: Int32 = 0
+        do { try scenario.run(report: &report) } catch is Interrupted {
+            report.stopped = "interrupted"
+            status = 130
+        } catch {
+            report.stopped = "\(error)"
+            status = 1
+        }
+        runner.ignoresInterrupts = true
+        progress.end()
+        progress.say("cleaning up")
+        scenario.cleanUp()
+        runner.endEverything()
+        try? FileManager.default.removeItem(atPath: workspace.path)
+        if FileManager.default.fileExists(atPath: workspace.path) { progress.say("\(workspace.path) could not be removed whole") }
+        report.facts.loadAverageAfter = ((try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? "").trimmingCharacters(in: .newlines)
+        print(report.text, terminator: "")
+        if let json = options.json { try report.write(to: json) }
+        return status
+    }
+}

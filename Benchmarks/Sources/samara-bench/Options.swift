@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The command line.
+struct Options {
+    var scenario = ""
+    var rounds = 60
+    var warmUp = 2
+    var groups: [String] = StartScenario.groups
+    var peers: [String] = []
+    var json: String?
+    var secondsPerGroup = 180.0
+    var listedContainers = 20
+    var seed: UInt64 = UInt64.random(in: 1...999_999)
+
+    static let usage = """
+        Usage: samara-bench SCENARIO [OPTION...]
+
+        Runs Samara, its peers and floor programs side by side, in turn, as the calling user, and reports how they
+        compare. Run it on an idle machine; hack/bench prepares one.
+
+        Scenarios:
+          start    the start of containers: run, run in a pod, exec, pod create and rm, ps
+
+        Options:
+          --rounds N     rounds of each group (default: 60)
+          --warm-up N    rounds before those, not counted (default: 2)
+          --only LIST    of the groups \(StartScenario.groups.joined(separator: ", "))
+          --peers LIST   only peers whose names begin with one of these; the floor is always there
+          --seconds N    begin no further round of a group after this time (default: 180)
+          --listed N     containers in the list of the group ps (default: 20)
+          --seed N       of the order in a round (default: random; reported)
+          --json FILE    write every raw number
+
+        Environment:
+          SAMARA_EXECUTABLES    the folder with samara, samara-net and samara-image
+          SAMARA_IMAGES         the folder with busybox.tar (hack/make-images)
+          SAMARA_PEERS          a folder with newer peers (hack/bench-peers), measured beside the installed ones
+          SAMARA_BENCH_PROGRAMS the folder with floor-start (default: beside samara-bench)
+
+        """
+
+    init(_ arguments: [String]) throws {
+        var rest = arguments[...]
+        func value(_ name: String) throws -> String {
+            guard let value = rest.popFirst() else { throw BenchError("\(name) needs a value; see samara-bench --help") }
+            return value
+        }
+        func number<Value: LosslessStringConvertible & Comparable>(_ name: String, atLeast least: Value) throws -> Value {
+            let text = try value(name)
+            guard let number = Value(text), number >= least else { throw BenchError("\(name) must be a number of at least \(least), not `\(text)`") }
+            return number
+        }
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "--rounds": rounds = try number(argument, atLeast: 1)
+            case "--warm-up": warmUp = try number(argument, atLeast: 0)
+            case "--seconds": secondsPerGroup = try number(argument, atLeast: 1)
+            case "--listed": listedContainers = try number(argument, atLeast: 1)
+            case "--seed": seed = try number(argument, atLeast: 0)
+            case "--json": json = try value(argument)
+            case "--peers": peers = try value(argument).split(separator: ",").map(String.init)
+            case "--only":
+                groups = try value(argument).split(separator: ",").map(String.init)
+                if let unknown = groups.first(where: { !StartScenario.groups.contains($0) }) {
+                    throw BenchError("there is no group \(unknown): it is one of \(StartScenario.groups.joined(separator: ", "))")
+                }
+            case _ where scenario.isEmpty && !argument.hasPrefix("-"): scenario = argument
+            default: throw BenchError("unknown argument \(argument); see samara-bench --help")
+            }
+        }
+        guard scenario == "start" else {
+            throw BenchError(scenario.isEmpty ? "which scenario? See samara-bench --help" : "there is no scenario \(scenario); see samara-bench --help")
+        }
+    }
+
+    func includes(_ peer: String) -> Bool { peers.isEmpty || peers.contains { peer.hasPrefix($0) } }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// bubblewrap with the nearest options it has: a single mapped ID, its own small /dev, no seccomp filter.
+struct Bubblewrap {
+    let name: String
+    let path: String
+    let environment: [String: String]
+
+    func command(root: String) -> Command {
+        Command(
+            path: path,
+            arguments: [
+                "--unshare-all", "--uid", "0", "--gid", "0", "--bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs",
+                "/dev/shm", "--mqueue", "/dev/mqueue", "--cap-drop", "ALL", "--die-with-parent", "/bin/true",
+            ], environment: environment)
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+
+/// Where programs are: in PATH, in the folder of newer peers, beside the benchmark, beside Samara.
+struct Tools {
+    /// The folder that hack/bench-peers wrote.
+    let newerFolder: String?
+    /// The folder with samara, samara-net and samara-image.
+    let samaraFolder: String?
+    /// The folder with floor-start and the load generators.
+    let programFolder: String
+    /// docker-archive with `true`, `sh`, `sleep` and `cat`.
+    let image: String?
+
+    init(_ environment: [String: String]) {
+        newerFolder = environment["SAMARA_PEERS"].flatMap { $0.isEmpty ? nil : $0 }
+        samaraFolder = environment["SAMARA_EXECUTABLES"]
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/"
+        programFolder = environment["SAMARA_BENCH_PROGRAMS"] ?? String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
+        image = environment["SAMARA_IMAGES"].map { $0 + "/busybox.tar" }
+    }
+
+    /// The installed program and, where there is one, the newer one beside it.
+    func versions(of name: String) -> [String] { [installed(name), newer(name)].compactMap { $0 } }
+
+    func installed(_ name: String) -> String? {
+        let folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        return folders.map { $0 + "/" + name }.first(where: FileManager.default.isExecutableFile(atPath:))
+    }
+
+    func newer(_ name: String) -> String? {
+        newerFolder.map { $0 + "/bin/" + name }.flatMap { FileManager.default.isExecutableFile(atPath: $0) ? $0 : nil }
+    }
+
+    func samara(_ name: String) -> String? {
+        samaraFolder.map { $0 + "/" + name }.flatMap { FileManager.default.isExecutableFile(atPath: $0) ? $0 : nil }
+    }
+
+    func program(_ name: String) throws -> String {
+        let path = programFolder + "/" + name
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            throw BenchError("\(path) is missing: hack/bench builds it; SAMARA_BENCH_PROGRAMS names its folder")
+        }
+        return path
+    }
+}
+
+extension ProcessRunner {
+    /// The version number in the first line of `PROGRAM --version`: "crun version 1.8.1" is "1.8.1".
+    func version(of path: String, _ environment: [String: String]) throws -> String {
+        let text = try output(Command(path: path, arguments: ["--version"], environment: environment))
+        let words = text.split(separator: "\n").first?.split(separator: " ") ?? []
+        return words.dropFirst().first { $0.contains(where: \.isNumber) }.map(String.init) ?? "of unknown version"
+    }
+}
