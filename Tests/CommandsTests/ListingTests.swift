@@ -280,3 +280,31 @@ enum Example {
         #expect(throws: TemplateError.self) { try text("{{.State.Nope}}") }
     }
 }
+
+@Suite struct ListingDetails {
+    @Test func portsThatTheKernelChose() {
+        var pod = Example.pod
+        pod.record.ports[0].hostPort = 0
+        var chosen = pod.record.ports
+        chosen[0].hostPort = 40907
+        let asked = ContainerListing.merge([Example.web], [pod]) { _, _ in chosen }
+        #expect(asked.map { $0.ports[0].hostPort } == [40907, 40907])
+        let stopped = ContainerListing.merge([Example.web], [pod]) { _, _ in nil }
+        #expect(stopped.map { $0.ports[0].hostPort } == [0, 0])
+    }
+
+    @Test func infraSortsBeforeTheMemberItWasMadeFor() {
+        var pod = Example.pod
+        pod.record.created = LinuxSystem.Timestamp(seconds: Example.web.record.created.seconds + 1)
+        #expect(ContainerListing.merge([Example.web], [pod]).map(\.isInfra) == [true, false])
+    }
+
+    @Test func descriptorsOfTop() throws {
+        #expect(try ProcessColumn.parse([]) == ProcessColumn.standard)
+        #expect(try ProcessColumn.parse(["pid,%C", "ARGS"]) == [.pid, .pcpu, .args])
+        #expect(throws: Failure.self) { try ProcessColumn.parse(["frob"]) }
+        #expect(
+            ProcessColumn.standard.map(\.header)
+                == ["USER", "PID", "PPID", "%CPU", "ELAPSED", "TTY", "TIME", "COMMAND"])
+    }
+}

@@ -14,6 +14,7 @@ enum InfraContainers {
         record.podID = pod.record.id
         record.labels = pod.record.labels
         record.ports = pod.record.ports
+        // Its ports are the pod's, so they are looked up as a member's are.
         record.network = pod.record.network
         record.hostname = pod.record.hostname.isEmpty ? pod.record.name : pod.record.hostname
         record.addedHosts = pod.record.addedHosts
