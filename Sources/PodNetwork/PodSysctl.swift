@@ -26,6 +26,10 @@ struct PodSysctl: Equatable {
     static func all(tap: String, hasIPv6: Bool) -> [PodSysctl] {
         var list = always
         list.append(PodSysctl(name: "ipv4/tcp_fwmark_accept", value: "1"))
+        // The reset of a port where nobody listens must go back over lo as well: without the mark it would leave by
+        // the tap, and the client would wait for its time-out.
+        list.append(PodSysctl(name: "ipv4/fwmark_reflect", value: "1"))
+        if hasIPv6 { list.append(PodSysctl(name: "ipv6/fwmark_reflect", value: "1")) }
         // Answers that belong to no socket (the reset of a refused connection, ICMP errors) take the mark of what they
         // answer; without it a refusal leaves by the tap and the client waits for its timeout.
         list.append(PodSysctl(name: "ipv4/fwmark_reflect", value: "1"))

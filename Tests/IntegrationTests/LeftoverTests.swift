@@ -46,6 +46,10 @@ extension Integration {
             let result = try samara.run("run", "--rm", "-p", "\(port):80", "busybox", "true")
             #expect(result.status == 126 || result.status == 125, "\(result)")
             #expect(try samara.run("run", "--rm", "busybox", "nosuchcmd").status == 127)
+            #expect(try samara.succeed("ps", "-aq").isEmpty)
+            // The monitor deletes files after it has told the command.
+            eventually("the monitor ends") { HostProcess.all(titled: "samara: monitor").isEmpty }
+            try samara.succeed("rm", "-f", "-a")
             expectNothing(since: before)
             withExtendedLifetime(blocker) {}
         }

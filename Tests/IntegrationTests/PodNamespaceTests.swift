@@ -80,7 +80,7 @@ extension Integration {
                 #expect(try samara.succeed("exec", name, "cat", "/etc/resolv.conf").contains("nameserver"))
             }
             #expect(addresses == ["10.0.2.100"])
-            #expect(try samara.succeed("exec", "web", "getent", "hosts", "db").contains("127.0.0.1"))
+            #expect(try samara.succeed("exec", "web", "getent", "ahostsv4", "db").contains("127.0.0.1"))
         }
 
         @Test func sharedMemoryIsThePods() throws {
@@ -116,7 +116,7 @@ extension Integration {
             let direct = try runCommand(
                 ["/usr/bin/curl", "-sS", "--noproxy", "*", "--max-time", "1", "http://10.0.2.100:80/"],
                 environment: samara.environment)
-            #expect(direct.status != 0, "\(direct)")
+            #expect(!direct.stdout.contains("nginx"), "\(direct)")
         }
 
         private func hexadecimal(_ port: UInt16) -> String {

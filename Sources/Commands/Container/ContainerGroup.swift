@@ -62,6 +62,7 @@ func containerPruneCommand() -> Command<Session> {
                 let targets = try ContainerListing.load(engine)
                     .filter { !$0.isInfra && !$0.container.isRunning && filters.accepts($0) }
                     .map { ContainerTarget(text: $0.record.id, known: $0.container) }
+                defer { engine.releaseIfIdle() }
                 return try ContainerTargets.each(session, engine, targets, ignoringMissing: true) {
                     try engine.remove($0, force: false, removesVolumes: true, timeout: nil)
                 }

@@ -56,5 +56,6 @@ private func remove(_ session: Session, _ arguments: ParsedArguments) throws -> 
         }
         try session.print(target.text + "\n")
     }
+    engine.releaseIfIdle()
     return failures.report(session)
 }

@@ -132,6 +132,7 @@ private func removePods(_ session: Session, _ arguments: ParsedArguments) throws
         }
         try session.print(pod.record.id + "\n")
     }
+    engine.releaseIfIdle()
     return failures.report(session)
 }
 
@@ -171,6 +172,7 @@ func podPruneCommand() -> Command<Session> {
                 let engine = try session.engine(arguments)
                 let targets = try engine.pods().filter { $0.status == .exited || $0.status == .stopped }
                     .map { PodTarget(text: $0.record.id, known: $0) }
+                defer { engine.releaseIfIdle() }
                 return try PodTargets.each(session, engine, targets, echo: .id, ignoringMissing: true) {
                     try engine.removePod($0, force: false, timeout: nil)
                 }

@@ -25,9 +25,14 @@ public struct UserNamespaceHolder: Sendable {
 
     /// Makes this process root of the user's namespace. Starts the holder if there is none.
     public func join() throws(IdentityError) {
-        let pidfd = try descriptor()
-        do { try Launch.join(pidfd, .user, name: "the user namespace holder") } catch {
-            throw IdentityError(message: error.message)
+        var attempts = 5
+        while true {
+            let pidfd = try descriptor()
+            do { return try Launch.join(pidfd, .user, name: "the user namespace holder") } catch {
+                // A command that removed the last container may have ended it meanwhile: see `stop`.
+                attempts -= 1
+                if error.errno != .noSuchProcess || attempts == 0 { throw IdentityError(message: error.message) }
+            }
         }
     }
 
@@ -52,11 +57,14 @@ public struct UserNamespaceHolder: Sendable {
         return identity.isAlive ? identity : nil
     }
 
-    /// Ends the holder, when nothing needs it.
+    /// Ends the holder, when nothing needs it. Whoever is in its namespace already stays there.
     public func stop() {
-        guard let pidfd = running() else { return }
+        // Under the lock: the record that is removed must not be a new holder's.
+        guard running() != nil, let lock = try? FileLock.acquire(lockPath), let pidfd = running() else { return }
         try? Process.signal(pidfd, SIGKILL)
+        _ = Process.waitForEnd(pidfd, milliseconds: 1000)
         try? File.unlink(identityPath)
+        extendLifetime(lock)
     }
 
     private func running() -> OwnedFD? {
