@@ -56,6 +56,6 @@ private func remove(_ session: Session, _ arguments: ParsedArguments) throws -> 
         }
         try session.print(target.text + "\n")
     }
-    engine.releaseIfIdle()
+    if arguments.bool("all") { engine.releaseIfIdle() }
     return failures.report(session)
 }

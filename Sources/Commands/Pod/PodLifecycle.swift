@@ -132,7 +132,7 @@ private func removePods(_ session: Session, _ arguments: ParsedArguments) throws
         }
         try session.print(pod.record.id + "\n")
     }
-    engine.releaseIfIdle()
+    if arguments.bool("all") { engine.releaseIfIdle() }
     return failures.report(session)
 }
 

@@ -37,7 +37,7 @@ enum ChildSequence {
         }
         ChildIdentity.assume(plan, identity)
         // Credential changes clear it, so it is set after the last of them: prctl(2), PR_SET_PDEATHSIG.
-        if plan.pointee.dieWithParent, samara_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0) != 0 {
+        if samara_prctl(PR_SET_PDEATHSIG, plan.pointee.dieWithParent ? UInt(SIGKILL) : 0, 0, 0, 0) != 0 {
             ChildReport.fail(plan, .identity, nil)
         }
         if plan.pointee.noNewPrivileges { loadFilter(plan) }

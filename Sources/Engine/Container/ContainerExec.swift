@@ -91,7 +91,11 @@ extension Engine {
             case .exited(let status): return status.code
             case .detached:
                 // The program runs on; somebody must keep its terminal open and take its output.
-                if try Process.forkOrReport() == 0 {
+                let child: Int32
+                do { child = try Process.fork() } catch {
+                    throw MonitorError("leave the program running", record.name, error)
+                }
+                if child == 0 {
                     try? session.discardOutput()
                     Process.exitNow(0)
                 }

@@ -102,7 +102,7 @@ extension Engine {
     ) throws(EngineError) -> ProcessIdentity {
         let program = executables + "/samara-net"
         let started: (pid: Int32, starter: Int32)
-        do { started = try executeNetwork(program, spec.id) } catch {
+        do { started = try executeNetwork(program, spec) } catch {
             throw EngineError("cannot run \(program): \(error.text)")
         }
         let pid = started.pid
@@ -122,15 +122,16 @@ extension Engine {
         return identity
     }
 
-    private func executeNetwork(_ program: String, _ id: String) throws(Errno) -> (pid: Int32, starter: Int32) {
+    private func executeNetwork(_ program: String, _ spec: SandboxSpec) throws(Errno) -> (pid: Int32, starter: Int32) {
         let null = try File.open("/dev/null", O_RDWR)
-        let keeper = try UnixSocket.connect(path: paths.sandboxKeeper(id))
-        let listener = try UnixSocket.listen(path: paths.sandboxControl(id))
+        let keeper = try UnixSocket.connect(path: paths.sandboxKeeper(spec.id))
+        let listener = try UnixSocket.listen(path: paths.sandboxControl(spec.id))
         let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
         let mine = OwnedFD(pair.first)
         let theirs = OwnedFD(pair.second)
         let pid = try Spawn.start(
-            program, [], environment: [],
+            // The name makes room for the title in ps(1).
+            program, [spec.name], environment: [],
             descriptors: [null.raw, null.raw, null.raw, keeper.raw, listener.raw, theirs.raw])
         return (pid, mine.release())
     }
