@@ -81,7 +81,7 @@ public struct UserNamespaceHolder: Sendable {
             // The child says that it has unshared, then waits for its map; the parent's death ends the wait.
             let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
             let pid = try Process.fork()
-            if pid == 0 { UserNamespaceHolder.runHolder(pair.second) }
+            if pid == 0 { UserNamespaceHolder.runHolder(pair.second, parentEnd: pair.first) }
             let mine = OwnedFD(pair.first)
             _ = OwnedFD(pair.second)
             let pidfd = try Process.openDescriptor(pid)
@@ -108,7 +108,9 @@ public struct UserNamespaceHolder: Sendable {
     }
 
     /// The child: a new user namespace, then nothing for ever.
-    private static func runHolder(_ socket: Int32) -> Never {
+    private static func runHolder(_ socket: Int32, parentEnd: Int32) -> Never {
+        // Its own copy of the parent's end would keep the end of file away that tells of the parent's death.
+        _ = OwnedFD(parentEnd)
         if unshare(CLONE_NEWUSER) != 0 {
             var code = UInt8(truncatingIfNeeded: samara_errno())
             _ = send(socket, &code, 1, Int32(MSG_NOSIGNAL))

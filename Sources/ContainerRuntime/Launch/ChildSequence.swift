@@ -48,6 +48,7 @@ enum ChildSequence {
         // A parent that dies during the set-up takes the child with it.
         _ = samara_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
         guard plan.pointee.waitsForIDMap else { return }
+        close(plan.pointee.parentSyncSocket)
         var byte: UInt8 = 0
         while true {
             let count = read(plan.pointee.syncSocket, &byte, 1)

@@ -44,6 +44,7 @@ public enum Launch {
         }
         var child = plan.child
         child.syncSocket = sync.second
+        child.parentSyncSocket = sync.first
         child.standardInput = streams.input
         child.standardOutput = streams.output
         child.standardError = streams.error

@@ -52,6 +52,8 @@ struct LimitStep: BitwiseCopyable {
 struct ChildPlan {
     /// SOCK_SEQPACKET to the parent: failure records and the terminal go up, "the id map is written" comes down.
     var syncSocket: Int32 = -1
+    /// The parent's end of it, which the child closes: its own copy would keep the end of file away.
+    var parentSyncSocket: Int32 = -1
     var waitsForIDMap = false
 
     // Root filesystem; nil mountPoint joins a container that has one already (exec).
