@@ -87,7 +87,7 @@ extension Integration {
             }
             let waiter = try samara.start("wait", "one", "two")
             #expect(waiter.stdout.isEmpty)
-            FileManager.default.createFile(atPath: folder + "/now", contents: nil)
+            try touch(folder + "/now")
             let result = try waiter.waitForExit()
             #expect(result.status == 0 && result.stdout == "11\n12\n", "\(result)")
             #expect(try samara.succeed("wait", "one") == "11", "the end may be long ago")
@@ -104,7 +104,7 @@ extension Integration {
                 (FileManager.default.contents(atPath: "/proc/\(waiter.pid)/stat").map { String(decoding: $0, as: UTF8.self) } ?? "")
                     .contains(") S ")
             }
-            FileManager.default.createFile(atPath: folder + "/now", contents: nil)
+            try touch(folder + "/now")
             let result = try waiter.waitForExit()
             #expect(result.stdout == "3\n", "\(result)")
             eventually("it is gone") { (try? samara.succeed("ps", "-aq").isEmpty) == true }

@@ -61,7 +61,7 @@ extension Integration {
             try eventually("the first line is logged") { try samara.run("logs", "talker").stdout == "one\n" }
             let follower = try samara.start("logs", "-f", "talker")
             eventually("the follower shows what was there") { follower.stdout == "one\n" }
-            FileManager.default.createFile(atPath: folder + "/go", contents: nil)
+            try touch(folder + "/go")
             let result = try follower.waitForExit()
             #expect(result.status == 0)
             #expect(result.stdout == "one\ntwo\n" && result.stderr == "err\n", "\(result)")

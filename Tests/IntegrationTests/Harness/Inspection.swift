@@ -72,6 +72,9 @@ extension Samara {
     }
 }
 
+/// Makes an empty file, which a program in a container waits for.
+func touch(_ path: String) throws { try Data().write(to: URL(fileURLWithPath: path)) }
+
 /// SplitMix64, so that a random test can be repeated: it prints the seed, and SAMARA_TEST_SEED sets it.
 struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
