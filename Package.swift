@@ -105,6 +105,11 @@ let package = Package(
                 system,
             ],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
+        // Run inside containers by IntegrationTests: a server on sockets that it is handed.
+        .executableTarget(
+            name: "ActivationServer", dependencies: ["LinuxSystem", "CLinux", system], path: "Tests/ActivationServer",
+            swiftSettings: settings + [.unsafeFlags(staticExecutable)],
+            linkerSettings: [.unsafeFlags(staticExecutable)]),
         tests("IntegrationTests", []),
 
         // Run by MonitorTests: sessions need a process of their own, with its own signals, terminal and limits.

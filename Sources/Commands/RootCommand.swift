@@ -11,6 +11,7 @@ func rootCommand() -> Command<Session> {
                 infoCommand(), inspectCommand(), killCommand(), loadCommand(), logsCommand(), podGroup(),
                 portCommand(), psCommand(), restartCommand(), removeCommand(), removeImageCommand("rmi"), runCommand(),
                 saveCommand(), startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), untagCommand(),
+                updateCommand(),
                 versionCommand(), volumeGroup(), waitCommand(),
             ]
         }

@@ -99,7 +99,7 @@ enum Scenario {
 
     private static func confinement(_ pod: RunningPod) throws {
         let status = String(decoding: try File.read("/proc/\(pod.net)/status"), as: UTF8.self)
-        for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Threads:\t1"] {
+        for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Threads:\t1", "Seccomp:\t2"] {
             Check.equal(status.contains(line), true, line)
         }
     }

@@ -11,7 +11,8 @@ switch name {
 case "recipe": TransparentRecipe.run()
 case "none": LoopbackOnly.run()
 case "process": ProcessProbe.run(samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "")
+case "confinement": ConfinementProbe.run()
 case "allocations": AllocationProbe.run()
-default: Check.fail("usage: PodNetworkProbe recipe|none|process|allocations [samara-net]")
+default: Check.fail("usage: PodNetworkProbe recipe|none|process|confinement|allocations [samara-net]")
 }
 Process.exitNow(Check.failures == 0 ? 0 : 1)

@@ -10,7 +10,7 @@ import Testing
         return program.deletingLastPathComponent()
     }
 
-    @Test(arguments: ["recipe", "none", "process", "allocations"]) func probe(name: String) throws {
+    @Test(arguments: ["recipe", "none", "process", "confinement", "allocations"]) func probe(name: String) throws {
         let process = Process()
         process.executableURL = Self.products.appendingPathComponent("PodNetworkProbe")
         process.arguments = [name, Self.products.appendingPathComponent("samara-net").path]

@@ -124,6 +124,12 @@ static inline int samara_capset(struct __user_cap_header_struct *header, struct 
 static inline int samara_seccomp(unsigned operation, unsigned flags, void *args) {
     return (int)syscall(SYS_seccomp, operation, flags, args);
 }
+static inline int samara_landlock_create_ruleset(const void *attributes, size_t size, unsigned flags) {
+    return (int)syscall(444 /* landlock_create_ruleset */, attributes, size, flags);
+}
+static inline int samara_landlock_restrict_self(int ruleset, unsigned flags) {
+    return (int)syscall(446 /* landlock_restrict_self */, ruleset, flags);
+}
 static inline int samara_waitid_pidfd(int pidfd, siginfo_t *info, int options) {
     return waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, info, options);
 }

@@ -45,6 +45,10 @@ enum {
     samara_level_tcp = IPPROTO_TCP,
     samara_protocol_udp = IPPROTO_UDP,
 };
+static const int samara_rlimit_processes = RLIMIT_NPROC, samara_rlimit_file_size = RLIMIT_FSIZE;
+static const int samara_siocoutq = SIOCOUTQ;
+static const int samara_udp_segment = 103, samara_udp_gro = 104;  // linux/udp.h: UDP_SEGMENT, UDP_GRO
+static const int samara_ipv6_dontfrag = 62;                       // linux/in6.h: IPV6_DONTFRAG
 
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC; `peer` receives an AF_INET or AF_INET6 address.
 int samara_accept(int listener, struct sockaddr_in6 *peer);

@@ -11,6 +11,7 @@ func containerGroup() -> Command<Session> {
                 killCommand(),
                 psCommand("list", aliases: ["ls"]), psCommand(), logsCommand(), portCommand(), containerPruneCommand(),
                 restartCommand(), removeCommand(), runCommand(), startCommand(), stopCommand(), topCommand(),
+                updateCommand(),
                 waitCommand(),
             ]
         }

@@ -53,7 +53,7 @@ enum ContainerListing {
         }
         for container in containers {
             let pod = container.record.podID.flatMap { podsByID[$0] }
-            let recorded = container.record.network == .pod ? pod?.ports ?? [] : container.record.ports
+            let recorded = (container.record.network == .pod ? pod?.ports ?? [] : []) + container.record.ports
             let row = ListedContainer(
                 container: container, isInfra: false, podName: pod?.name ?? "",
                 ports: ports(container, isInfra: false, recorded),

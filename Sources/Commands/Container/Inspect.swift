@@ -148,9 +148,10 @@ struct InspectionFinder {
         do throws(EngineError) {
             let pod = try engine.pod(name)
             let ports = engine.ports(ofPod: pod.record.id)
+            let statistics = engine.networkStatistics(of: pod.record.id)
             return InspectedObject(
-                json: { PodInspection(pod: pod, ports: ports, style: .json).json },
-                template: { PodInspection(pod: pod, ports: ports, style: .template).template })
+                json: { PodInspection(pod: pod, ports: ports, statistics: statistics, style: .json).json },
+                template: { PodInspection(pod: pod, ports: ports, statistics: statistics, style: .template).template })
         } catch {
             guard error.kind == .noSuchPod else { throw error }
             return nil

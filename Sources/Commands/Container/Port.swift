@@ -45,7 +45,7 @@ private func target(_ arguments: ParsedArguments, _ engine: Engine) throws -> (p
         guard let name = arguments.positional.first, let pod = try InfraContainers.pod(of: name, engine) else {
             throw error
         }
-        return (pod.record.ports, Array(arguments.positional.dropFirst()))
+        return (engine.ports(ofPod: pod.record.id), Array(arguments.positional.dropFirst()))
     }
 }
 

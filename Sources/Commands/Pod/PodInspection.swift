@@ -26,6 +26,8 @@ struct PodInspection {
     let pod: Pod
     /// The published ports, with the numbers that the kernel chose.
     let ports: [PortRecord]
+    /// The forwarder's counters by name, when it runs.
+    var statistics: [(name: String, value: UInt64)]?
     let style: MomentStyle
 
     static let aliases = ["ID": "Id", "HostIP": "HostIp", "PidNS": "pid_ns", "UserNS": "userns", "UtsNS": "uts_ns"]
@@ -64,6 +66,7 @@ struct PodInspection {
             })
         if record.restartPolicy != "no" { object["RestartPolicy"] = .string(record.restartPolicy) }
         object["LockNumber"] = .int(0)
+        if let statistics { object["Network"] = ["Statistics": .object(NetworkStatistics.object(statistics))] }
         return .object(object)
     }
 
@@ -88,5 +91,17 @@ struct PodInspection {
         object["userns"] = .string("host")
         object["uts_ns"] = .string("private")
         return .object(object)
+    }
+}
+
+/// The forwarder's counters, which Podman does not have.
+enum NetworkStatistics {
+    /// `{"Listeners": 1, "TcpAccepted": 3, …}`: the names with a capital, as every key of an inspection.
+    static func object(_ counters: [(name: String, value: UInt64)]) -> JSONObject {
+        var object = JSONObject()
+        for counter in counters {
+            object[counter.name.prefix(1).uppercased() + counter.name.dropFirst()] = .int(Int64(clamping: counter.value))
+        }
+        return object
     }
 }

@@ -44,7 +44,7 @@ func podGroup() -> Command<Session> {
             [
                 podCreateCommand(), podExistsCommand(), podInspectCommand(), podKillCommand(), podLogsCommand(),
                 podPruneCommand(), podPsCommand(), podRestartCommand(), podRemoveCommand(), podStartCommand(),
-                podStopCommand(), podTopCommand(),
+                podStopCommand(), podTopCommand(), podUpdateCommand(),
             ]
         }
     }

@@ -33,6 +33,7 @@ enum PortText {
         }
         for port in sorted {
             if var last = result.last, last.hostIP == port.hostIP, last.transport == port.transport,
+                last.isActivated == port.isActivated,
                 UInt32(last.hostPort) + UInt32(last.range) == UInt32(port.hostPort),
                 UInt32(last.containerPort) + UInt32(last.range) == UInt32(port.containerPort)
             {

@@ -28,6 +28,7 @@ extension Engine {
         var record = settings
         if let image { merge(image, request, &record) } else { try mergeRootDirectory(request, &record) }
         try mergeNetwork(request, pod, &record)
+        try checkActivated(record, pod)
         try checkText(record)
         _ = try Engine.capabilities(of: record)
         for limit in record.limits { _ = try LimitText.parse(limit) }
@@ -186,12 +187,14 @@ extension Engine {
         if let pod {
             record.podID = pod.id
             if pod.shares("net"), pod.hasInfra {
-                if !request.createsPod, request.network != nil || !request.ports.isEmpty || request.publishesAll {
+                let ports = Engine.splitPublished(request.ports)
+                if !request.createsPod, request.network != nil || !ports.forwarded.isEmpty || request.publishesAll {
                     throw EngineError(
                         "invalid config provided: published or exposed ports must be defined when the pod is created: network cannot be configured when it is shared with a pod"
                     )
                 }
                 record.network = .pod
+                record.ports = try Engine.parsePorts(ports.activated)
             }
             if pod.shares("uts"), pod.hasInfra, record.hostname != nil, !request.createsPod {
                 throw EngineError(
@@ -213,20 +216,10 @@ extension Engine {
                 record.ports += try Engine.parsePorts([":" + exposed])
             }
         }
-        if !record.ports.isEmpty, record.network != .private {
+        if record.ports.contains(where: { !$0.isActivated }), record.network != .private {
             throw EngineError(
                 "ports cannot be published with --network \(record.network.text): the container has no network of its own to forward to")
         }
-    }
-
-    static func parsePorts(_ texts: [String]) throws(EngineError) -> [PortRecord] {
-        var ports: [PortRecord] = []
-        for text in texts {
-            do { ports += try PublishedPort.parse(text).map(PortRecord.init) } catch {
-                throw EngineError("invalid port \"\(text)\": \(error.message)")
-            }
-        }
-        return ports
     }
 
     private func podFor(_ request: ContainerRequest) throws(EngineError) -> PodRecord? {
@@ -234,7 +227,7 @@ extension Engine {
         guard request.createsPod else { return try self.pod(name).record }
         var made = PodRequest()
         made.name = name
-        made.ports = request.ports
+        made.ports = Engine.splitPublished(request.ports).forwarded
         made.network = request.network
         made.settings.hostname = request.settings.hostname ?? ""
         return try createPod(made).record

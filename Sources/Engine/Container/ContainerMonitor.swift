@@ -18,6 +18,8 @@ struct ContainerMonitor {
     let lock: Int32
     let client: Int32
     let listener: Int32
+    /// Sockets for the program, at the numbers that they have in it.
+    let activated: Range<Int32>
     let previous: ContainerState
     /// Of the command's terminal, for a container with one.
     let windowSize: WindowSize?
@@ -25,7 +27,7 @@ struct ContainerMonitor {
     func run(_ plan: consuming LaunchPlan) -> Never {
         _ = setsid()
         Process.setTitle("samara: monitor \(record.name)")
-        Descriptors.close(from: 3, keeping: [lock, client, listener])
+        Descriptors.close(from: 3, keeping: [lock, client, listener] + activated)
         let relay: Relay
         do throws(EngineError) {
             try detachStreams()
@@ -83,6 +85,7 @@ struct ContainerMonitor {
                 state.status = isFirst && previous.status == .created ? .created : .exited
                 state.error = error.message
                 state.exitCode = error.exitCode
+                releaseActivated()
                 try? engine.saveState(record.id, state)
                 close(lock)
                 endSurroundings()
@@ -108,6 +111,7 @@ struct ContainerMonitor {
                 continue
             }
             state.monitor = nil
+            releaseActivated()
             try? engine.saveState(record.id, state)
             endSurroundings()
             if record.isAutoRemoved { engine.discard(record) }
@@ -183,6 +187,11 @@ struct ContainerMonitor {
 
     // MARK: Ending
 
+    /// Their ports are free when the container counts as ended.
+    private func releaseActivated() {
+        for descriptor in activated { close(descriptor) }
+    }
+
     private func endSurroundings() {
         try? File.unlink(engine.paths.attachSocket(record.id))
         if home.ownsSandbox { engine.stopSandbox(record.id) }
@@ -197,6 +206,7 @@ struct ContainerMonitor {
     private func abandon(_ error: EngineError, client: consuming OwnedFD) -> Never {
         var state = previous
         state.error = error.message
+        releaseActivated()
         try? engine.saveState(record.id, state)
         endSurroundings()
         if record.isAutoRemoved { engine.discard(record) }

@@ -34,6 +34,12 @@ struct ContainerPlanner {
         if spec.newNamespaces.contains(.uts) { spec.hostname = record.hostname ?? String(record.id.prefix(12)) }
         spec.sysctls = record.sysctls.map { ($0.key, $0.value) }
         spec.process = try process()
+        let activation = ActivatedSockets.environment(record.activatedPorts)
+        if !activation.isEmpty {
+            spec.process.environment.removeAll { $0.hasPrefix("LISTEN_") }
+            spec.process.environment += activation
+            spec.process.preservedDescriptors = record.activatedPorts.count
+        }
         return spec
     }
 

@@ -47,6 +47,7 @@ extension Engine {
         }
         let plan = LaunchPlan(spec, name: record.name, base: paths.root, emptyDirectory: paths.empty)
         let windowSize = record.hasTerminal ? SessionOptions(forwardsInput: false, hasTerminal: true).windowSize : nil
+        let activated = try bindActivated(record)
         let ends: (first: Int32, second: Int32)
         let listener: Int32
         let childLock: Int32
@@ -58,11 +59,18 @@ extension Engine {
             pid = try Process.fork()
         } catch { throw EngineError("cannot start \(record.name): \(error.text)") }
         if pid == 0 {
+            let sockets = activated.descriptors
+            guard let moved = try? ActivatedSockets.arrange(sockets, others: [childLock, ends.second, listener]) else {
+                Process.exitNow(125)
+            }
+            extendLifetime(activated)
             let monitor = ContainerMonitor(
-                engine: self, record: record, pod: pod, home: home, lock: childLock, client: ends.second,
-                listener: listener, previous: state, windowSize: windowSize)
+                engine: self, record: record, pod: pod, home: home, lock: moved[0], client: moved[1],
+                listener: moved[2], activated: ActivatedSockets.descriptors(sockets.count), previous: state,
+                windowSize: windowSize)
             monitor.run(plan)
         }
+        extendLifetime(activated)
         let mine = OwnedFD(ends.first)
         _ = OwnedFD(ends.second)
         _ = OwnedFD(listener)
@@ -130,7 +138,7 @@ extension Engine {
             let state = try ensureSandbox(
                 SandboxSpec(
                     id: record.id, name: record.name, hostname: record.hostname ?? String(record.id.prefix(12)),
-                    namespaces: [.network, .uts, .ipc, .mount], network: .full(ports: record.ports), shmSize: record.shmSize))
+                    namespaces: [.network, .uts, .ipc, .mount], network: .full(ports: record.ports.filter { !$0.isActivated }), shmSize: record.shmSize))
             return NamespaceHome(keeper: state.keeper, namespaces: [.user, .network, .uts], ownsSandbox: true)
         case .container(let name):
             let other = try container(name)

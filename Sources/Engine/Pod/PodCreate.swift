@@ -15,6 +15,7 @@ extension Engine {
         record.shares = try Engine.parseShare(request.share)
         record.hasInfra = request.hasInfra ?? !record.shares.isEmpty
         record.ports = try Engine.parsePorts(request.ports)
+        try checkForwarded(record.ports, pod: request.name ?? "POD")
         record.network = try NetworkText.parse(request.network)
         for text in request.volumes { record.mounts.append(try MountText.volume(text)) }
         if record.network == .host { record.shares.removeAll { $0 == "net" } }

@@ -67,10 +67,10 @@ extension Engine {
     /// The published ports that a container answers on: its own or its pod's, with the numbers the kernel chose.
     public func ports(of container: Container) -> [PortRecord] {
         let record = container.record
-        guard let podID = record.podID, record.network == .pod else {
-            return sandbox(record.id)?.ports ?? record.ports
-        }
-        return ports(ofPod: podID)
+        let activated = record.ports.filter(\.isActivated)
+        if let podID = record.podID, record.network == .pod { return ports(ofPod: podID) + activated }
+        guard let state = sandbox(record.id) else { return record.ports }
+        return state.ports + activated
     }
 
     public func ports(ofPod id: String) -> [PortRecord] {

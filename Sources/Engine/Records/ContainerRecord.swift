@@ -81,6 +81,8 @@ public struct PortRecord: Sendable, Equatable {
     public var range: UInt16
     /// "tcp" or "udp".
     public var transport: String
+    /// mode=activate: the container's program gets the socket itself.
+    public var isActivated = false
 
     public init(hostIP: String, hostPort: UInt16, containerPort: UInt16, range: UInt16, transport: String) {
         self.hostIP = hostIP
@@ -95,17 +97,19 @@ public struct PortRecord: Sendable, Equatable {
             hostIP: json.text("hostIP"), hostPort: UInt16(clamping: json.number("hostPort")),
             containerPort: UInt16(clamping: json.number("containerPort")),
             range: UInt16(clamping: max(1, json.number("range"))), transport: json.text("transport"))
+        isActivated = json.flag("activated")
     }
 
     var json: JSON {
         [
             "hostIP": .string(hostIP), "hostPort": .int(Int64(hostPort)), "containerPort": .int(Int64(containerPort)),
             "range": .int(Int64(range)), "transport": .string(transport),
+            "activated": .bool(isActivated),
         ]
     }
 }
 
-/// What a container is: written once when it is created, never changed (only the name of a renamed one).
+/// What a container is: written once when it is created, changed only by commands that say so (rename, update).
 public struct ContainerRecord: Sendable {
     public var id = ""
     public var name = ""

@@ -46,7 +46,10 @@ public enum NetProcess {
     private static func start(_ starter: borrowing OwnedFD) throws(StartFailure) -> PortForwarder {
         let keeper = OwnedFD(NetDescriptor.keeper)
         let control = OwnedFD(NetDescriptor.control)
-        do throws(Errno) { try confine() } catch {
+        do throws(Errno) {
+            try Confinement.closeDescriptors(from: NetDescriptor.starter + 1)
+            try NetConfinement.isolate()
+        } catch {
             throw StartFailure(sentence: "cannot confine the pod's network process: \(error.text)")
         }
         guard case .configure(let configuration, let listenerCount) = try receive(starter).request else {
@@ -67,6 +70,9 @@ public enum NetProcess {
                 throw StartFailure(sentence: sentence)
             }
             published += listeners.count
+        }
+        do throws(Errno) { try NetConfinement.restrictCalls() } catch {
+            throw StartFailure(sentence: "cannot restrict the system calls of the pod's network process: \(error.text)")
         }
         return forwarder
     }
@@ -121,21 +127,6 @@ public enum NetProcess {
             throw StartFailure(sentence: "cannot get the pod's tap from its keeper: \(error.text)")
         }
         throw StartFailure(sentence: "the pod's keeper did not hand over the pod's tap")
-    }
-
-    // MARK: Confinement
-
-    /// What a process gives up that parses and forwards what strangers send. After this it has no capability, gains
-    /// none, cannot be inspected, and holds only its own descriptors. The one place for further limits (namespaces,
-    /// an empty root, a system call filter): everything it needs is open before or arrives by message.
-    private static func confine() throws(Errno) {
-        try Confinement.ignoreBrokenPipes()
-        // The terminal's signals are for the command that started the pod.
-        Process.ignoreSignals([SIGINT, SIGHUP])
-        try Confinement.closeDescriptors(from: NetDescriptor.starter + 1)
-        try Confinement.forbidNewPrivileges()
-        try Confinement.forbidInspection()
-        try Confinement.dropCapabilities()
     }
 
     private static func answer(_ starter: borrowing OwnedFD, _ reply: NetReply) {
