@@ -76,6 +76,9 @@ package struct StagedBlobs: ~Copyable {
         return digest
     }
 
+    /// Where a blob that arrives from elsewhere is written; renamed to `staging.blobPath` once its digest is verified.
+    package func incomingPath(_ digest: Digest) -> String { staging.path + "/blobs/incoming-" + digest.hex }
+
     /// The content with this digest, staged or claimed before.
     package func open(_ digest: Digest, name: String) throws(LayerArchiveError) -> OwnedFD {
         do {
