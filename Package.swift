@@ -107,7 +107,13 @@ let package = Package(
                 system,
             ],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
-        tests("IntegrationTests", []),
+        tests("IntegrationTests", ["FaultyServer"]),
+
+        // Registries that misbehave, for RegistryClientTests and IntegrationTests.
+        .target(
+            name: "FaultyServer", dependencies: ["LayerArchive", "OCISpec", "JSON"], path: "Tests/FaultyServer",
+            swiftSettings: settings),
+        tests("RegistryClientTests", ["RegistryClient", "FaultyServer", "LayerArchive", "OCISpec", "JSON"]),
 
         // Run by MonitorTests: sessions need a process of their own, with its own signals, terminal and limits.
         .executableTarget(

@@ -42,9 +42,11 @@ struct ImagePull {
 
     private func newStaging() throws(LayerArchiveError) -> Staging {
         do {
-            // First, so that the space of killed commands is free.
+            let staging = try Staging(in: store)
+            // What a killed pull had whole need not be fetched again; the rest of its space is freed first.
+            try staging.adoptAbandonedBlobs()
             try store.garbageCollect()
-            return try Staging(in: store)
+            return staging
         } catch { throw LayerArchiveError(error) }
     }
 
@@ -143,7 +145,11 @@ struct ImagePull {
         // The config first: what follows depends on it.
         if try blobs.claim(manifest.config.digest) == nil { try arrivals.add(manifest.config, "config", blobs) }
         for layer in manifest.layers where !arrivals.has(layer.digest) {
-            if try blobs.claim(layer.digest) != nil { progress.alreadyPresent("blob", layer) } else {
+            var isHere = try blobs.claim(layer.digest) != nil
+            if !isHere { isHere = try blobs.isAdopted(layer.digest, size: layer.size) }
+            if isHere {
+                progress.alreadyPresent("blob", layer)
+            } else {
                 try arrivals.add(layer, "blob", blobs)
             }
         }
