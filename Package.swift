@@ -90,7 +90,7 @@ let package = Package(
         tests("ImageStoreTests", ["ImageStore", "LinuxSystem", "OCISpec", "JSON"]),
         tests(
             "LayerArchiveTests",
-            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image"]),
+            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image", "FaultyServer"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("NetlinkTests", ["Netlink", "LinuxSystem", "CLinux", system]),

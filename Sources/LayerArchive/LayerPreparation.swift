@@ -136,7 +136,9 @@ extension StagedBlobs {
         _ source: LayerSource, content: (any ByteSource)?, name: String, options: LayerOptions
     ) throws(LayerArchiveError) -> DigestingSource {
         let blob: any ByteSource
-        if let content { blob = content } else {
+        if let content {
+            blob = content
+        } else {
             blob = try DescriptorSource(try open(source.blob, name: name), name: name)
         }
         let limit = options.limits.uncompressed(source.size)

@@ -67,23 +67,27 @@ extension RegistryError {
         case 401:
             error = RegistryError(
                 .unauthorized,
-                "\(host) wants credentials for \(what), or refuses the ones given (\(status)\(said)); log in with \"samara login \(host)\"")
+                "\(host) wants credentials for \(what), or refuses the ones given (\(status)\(said)); log in with \"samara login \(host)\""
+            )
         case 403:
             error = RegistryError(
                 .forbidden,
-                "\(host) denies access to \(what) (\(status)\(said)); log in with \"samara login \(host)\" as a user who may")
+                "\(host) denies access to \(what) (\(status)\(said)); log in with \"samara login \(host)\" as a user who may"
+            )
         case 404:
             error = RegistryError(.notFound, "\(host) does not have \(what) (\(status)\(said)); check the name")
         case 429:
             error = RegistryError(
-                .limited, "\(host) limits the rate of requests for \(what) (\(status)\(said)); try again later or log in")
+                .limited,
+                "\(host) limits the rate of requests for \(what) (\(status)\(said)); try again later or log in")
             error.isTemporary = true
         case 408, 500...599:
             error = RegistryError(
                 .serverFailed, "\(host) failed to answer for \(what) (\(status)\(said)); try again later")
             error.isTemporary = true
         case 300...399:
-            error = RegistryError(.other, "\(host) redirects \(what) to nowhere (\(status)); its configuration is wrong")
+            error = RegistryError(
+                .other, "\(host) redirects \(what) to nowhere (\(status)); its configuration is wrong")
         default:
             error = RegistryError(.other, "\(host) answered for \(what) with \(status)\(said)")
         }

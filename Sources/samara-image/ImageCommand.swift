@@ -26,7 +26,8 @@ enum ImageCommand {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         var rest = arguments[...]
         guard rest.first == "--root", let root = rest.dropFirst().first, root.hasPrefix("/") else {
-            throw CommandFailure("usage: samara-image --root DIR {load|save|gc|pull|push|login|logout} …; DIR is an absolute path")
+            throw CommandFailure(
+                "usage: samara-image --root DIR {load|save|gc|pull|push|login|logout} …; DIR is an absolute path")
         }
         rest = rest.dropFirst(2)
         let store = ImageStore(root: root)
@@ -40,7 +41,8 @@ enum ImageCommand {
         case "gc"?:
             if let extra = rest.first { throw CommandFailure("gc takes no argument, not \"\(extra)\"") }
             do { try store.garbageCollect() } catch { throw CommandFailure(error.description) }
-        case let other?: throw CommandFailure("unknown command \"\(other)\" (load, save, gc, pull, push, login, logout)")
+        case let other?:
+            throw CommandFailure("unknown command \"\(other)\" (load, save, gc, pull, push, login, logout)")
         case nil: throw CommandFailure("a command is missing (load, save, gc, pull, push, login, logout)")
         }
     }

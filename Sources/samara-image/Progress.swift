@@ -92,7 +92,9 @@ final class Progress {
             return draw(force: false)
         }
         let now = MonotonicClock.signedMilliseconds
-        guard now - live[descriptor.digest, default: Line(title: "", total: 0)].reported >= Progress.interval else { return }
+        guard now - live[descriptor.digest, default: Line(title: "", total: 0)].reported >= Progress.interval else {
+            return
+        }
         live[descriptor.digest]?.done = bytes
         live[descriptor.digest]?.reported = now
         event(kind, descriptor, "progress", bytes)
@@ -171,7 +173,9 @@ final class Progress {
         ])
     }
 
-    private func emit(_ object: JSONObject) { write(String(decoding: JSON.object(object).serialized(), as: UTF8.self) + "\n") }
+    private func emit(_ object: JSONObject) {
+        write(String(decoding: JSON.object(object).serialized(), as: UTF8.self) + "\n")
+    }
 
     private func write(_ text: String) { try? File.writeAll(2, Array(text.utf8)) }
 }

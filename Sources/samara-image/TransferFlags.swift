@@ -18,7 +18,9 @@ struct TransferFlags {
         case "--cert-dir": certificateDirectory = try Flags.value(flag, &rest)
         case "--tls-verify":
             let text = try Flags.value(flag, &rest)
-            guard let verifies = Bool(text) else { throw CommandFailure("--tls-verify must be true or false, not \"\(text)\"") }
+            guard let verifies = Bool(text) else {
+                throw CommandFailure("--tls-verify must be true or false, not \"\(text)\"")
+            }
             verifiesTLS = verifies
         case "--creds": credentials = try TransferFlags.credentials(try Flags.value(flag, &rest))
         case "--retry":

@@ -27,7 +27,9 @@ public struct ServedImage: Sendable {
             blobs[digest] = tar
             digests.append(digest)
             diffIDs.append(.string(digest))
-            layers.append(["mediaType": .string(MediaType.layer), "digest": .string(digest), "size": .int(Int64(tar.count))])
+            layers.append([
+                "mediaType": .string(MediaType.layer), "digest": .string(digest), "size": .int(Int64(tar.count)),
+            ])
         }
         let config = JSON.object([
             "os": "linux", "architecture": .string(architecture), "config": [:],
@@ -68,7 +70,9 @@ public struct ServedImage: Sendable {
     /// POSIX.1-2017, pax, "ustar Interchange Format".
     private static func tar(_ name: String, _ content: [UInt8]) -> [UInt8] {
         var header = [UInt8](repeating: 0, count: 512)
-        func put(_ text: String, _ offset: Int) { header.replaceSubrange(offset..<(offset + text.utf8.count), with: text.utf8) }
+        func put(_ text: String, _ offset: Int) {
+            header.replaceSubrange(offset..<(offset + text.utf8.count), with: text.utf8)
+        }
         func octal(_ value: Int, _ digits: Int) -> String {
             let text = String(value, radix: 8)
             return String(repeating: "0", count: digits - text.count) + text

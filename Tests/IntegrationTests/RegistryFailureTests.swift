@@ -26,7 +26,9 @@ extension Integration {
             #expect(result.stdout.isEmpty, "\(result)", sourceLocation: sourceLocation)
             let lines = result.stderr.split(separator: "\n").filter { $0.hasPrefix("Error: ") }
             #expect(lines.count == 1, "\(result)", sourceLocation: sourceLocation)
-            for word in words { #expect(lines.first?.contains(word) == true, "\(result)", sourceLocation: sourceLocation) }
+            for word in words {
+                #expect(lines.first?.contains(word) == true, "\(result)", sourceLocation: sourceLocation)
+            }
             #expect(samara.storeContents == before, "\(result)", sourceLocation: sourceLocation)
         }
 
@@ -56,7 +58,8 @@ extension Integration {
 
         @Test func redirectsInACircle() throws {
             try pull(expecting: ["in a circle"]) { request, image in
-                request.path.contains("/blobs/") ? Reply(302, headers: [("Location", request.path)]) : image.reply(request)
+                request.path.contains("/blobs/")
+                    ? Reply(302, headers: [("Location", request.path)]) : image.reply(request)
             }
         }
 
@@ -144,7 +147,8 @@ extension Integration {
                 let isAsked = server.requests.contains { $0.path.hasSuffix(image.layers[1]) }
                 let work = (try? FileManager.default.contentsOfDirectory(atPath: samara.root + "/tmp")) ?? []
                 let whole = work.contains {
-                    FileManager.default.fileExists(atPath: "\(samara.root)/tmp/\($0)/blobs/\(image.layers[0].dropFirst(7))")
+                    FileManager.default.fileExists(
+                        atPath: "\(samara.root)/tmp/\($0)/blobs/\(image.layers[0].dropFirst(7))")
                 }
                 return isAsked && whole
             }

@@ -23,7 +23,8 @@ extension Integration {
             try withRegistry { registry, samara in
                 try load(samara)
                 let name = "\(registry.host)/team/busybox:1"
-                let before = try samara.succeed("image", "inspect", "--format", "{{.Id}} {{.Digest}} {{.RootFS.Layers}}", "busybox")
+                let before = try samara.succeed(
+                    "image", "inspect", "--format", "{{.Id}} {{.Digest}} {{.RootFS.Layers}}", "busybox")
                 let pushed = try samara.run("push", "busybox", name)
                 #expect(pushed.status == 0 && pushed.stdout.isEmpty, "\(pushed)")
                 #expect(pushed.stderr.contains("Writing manifest to image destination"), "\(pushed)")
@@ -35,16 +36,21 @@ extension Integration {
                 let digest = try samara.succeed("image", "inspect", "--format", "{{.Digest}}", "busybox")
                 let raw = try registry.tool(["skopeo", "inspect", "--raw", "--tls-verify=false", "docker://\(name)"])
                 #expect(raw.stdout.utf8.count > 100)
-                let seen = try registry.tool(["skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", "docker://\(name)"])
+                let seen = try registry.tool([
+                    "skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", "docker://\(name)",
+                ])
                 #expect(seen.text == digest)
 
                 try samara.succeed("rmi", "--all", "--force")
                 #expect(samara.storeContents.isEmpty, "\(samara.storeContents)")
                 let pulled = try samara.run("pull", name)
                 #expect(pulled.status == 0, "\(pulled)")
-                #expect(pulled.stderr.hasPrefix("Trying to pull \(name)...\nGetting image source signatures\n"), "\(pulled)")
+                #expect(
+                    pulled.stderr.hasPrefix("Trying to pull \(name)...\nGetting image source signatures\n"), "\(pulled)"
+                )
                 #expect(before.hasPrefix(pulled.text + " "), "\(pulled)")
-                let after = try samara.succeed("image", "inspect", "--format", "{{.Id}} {{.Digest}} {{.RootFS.Layers}}", name)
+                let after = try samara.succeed(
+                    "image", "inspect", "--format", "{{.Id}} {{.Digest}} {{.RootFS.Layers}}", name)
                 #expect(after == before)
                 #expect(try samara.succeed("run", "--rm", name, "echo", "works") == "works")
 
@@ -90,7 +96,8 @@ extension Integration {
 
                 let wrong = try samara.run(
                     ["login", "-u", "me", "--password-stdin", registry.host], stdin: "guess\n")
-                #expect(wrong.status == 125 && wrong.stderr.contains("refuses the user name or the password"), "\(wrong)")
+                #expect(
+                    wrong.status == 125 && wrong.stderr.contains("refuses the user name or the password"), "\(wrong)")
                 let right = try samara.run(
                     ["login", "-u", "me", "--password-stdin", registry.host], stdin: "secret\n")
                 #expect(right.status == 0 && right.text == "Login Succeeded!", "\(right)")
@@ -101,7 +108,8 @@ extension Integration {
 
                 // skopeo understands the file that login wrote.
                 try registry.tool([
-                    "skopeo", "inspect", "--tls-verify=false", "--authfile", samara.home + "/.config/containers/auth.json",
+                    "skopeo", "inspect", "--tls-verify=false", "--authfile",
+                    samara.home + "/.config/containers/auth.json",
                     "docker://\(name)",
                 ])
                 #expect(try samara.succeed("logout", registry.host).contains("Removed login credentials"))
@@ -152,7 +160,9 @@ extension Integration {
                 let environment = ["CONTAINERS_REGISTRIES_CONF": file]
                 let result = try samara.run(["pull", "busybox"], environment: environment)
                 #expect(result.status == 0, "\(result)")
-                #expect(try samara.succeed("images", "--format", "{{.Repository}}:{{.Tag}}") == "docker.io/library/busybox:latest")
+                #expect(
+                    try samara.succeed("images", "--format", "{{.Repository}}:{{.Tag}}")
+                        == "docker.io/library/busybox:latest")
             }
         }
 
@@ -162,22 +172,31 @@ extension Integration {
                 let repository = "\(registry.host)/multi"
                 try samara.succeed("push", "busybox", "\(repository):native")
                 let digest = try samara.succeed("image", "inspect", "--format", "{{.Digest}}", "busybox")
-                let manifest = try registry.tool(["skopeo", "inspect", "--raw", "--tls-verify=false", "docker://\(repository):native"]).stdout
-                let type = manifest.contains("vnd.docker") ? "application/vnd.docker.distribution.manifest.v2+json" : "application/vnd.oci.image.manifest.v1+json"
+                let manifest = try registry.tool([
+                    "skopeo", "inspect", "--raw", "--tls-verify=false", "docker://\(repository):native",
+                ]).stdout
+                let type =
+                    manifest.contains("vnd.docker")
+                    ? "application/vnd.docker.distribution.manifest.v2+json"
+                    : "application/vnd.oci.image.manifest.v1+json"
                 func entry(_ architecture: String) -> String {
                     "{\"mediaType\":\"\(type)\",\"digest\":\"\(digest)\",\"size\":\(manifest.utf8.count),\"platform\":{\"os\":\"linux\",\"architecture\":\"\(architecture)\"}}"
                 }
-                let index = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[\(entry("mips")),\(entry("amd64")),\(entry("arm64"))]}"
+                let index =
+                    "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[\(entry("mips")),\(entry("amd64")),\(entry("arm64"))]}"
                 try Data(index.utf8).write(to: URL(fileURLWithPath: registry.folder + "/index.json"))
                 try registry.tool([
-                    "curl", "-sf", "-X", "PUT", "-H", "Content-Type: application/vnd.oci.image.index.v1+json", "--data-binary",
+                    "curl", "-sf", "-X", "PUT", "-H", "Content-Type: application/vnd.oci.image.index.v1+json",
+                    "--data-binary",
                     "@\(registry.folder)/index.json", "http://\(registry.host)/v2/multi/manifests/all",
                 ])
                 try samara.succeed("pull", "\(repository):all")
                 #expect(try samara.succeed("run", "--rm", "\(repository):all", "echo", "ok") == "ok")
                 let none = try samara.run("pull", "--platform", "linux/s390x", "\(repository):all")
                 #expect(none.status == 125, "\(none)")
-                #expect(none.stderr.contains("has no image for linux/s390x; it has linux/mips, linux/amd64, linux/arm64"), "\(none)")
+                #expect(
+                    none.stderr.contains("has no image for linux/s390x; it has linux/mips, linux/amd64, linux/arm64"),
+                    "\(none)")
             }
         }
     }

@@ -44,7 +44,8 @@ struct ConfigurationTests {
     }
 
     @Test(arguments: [
-        ("a = 1\na = 2", 2), ("a", 1), ("a = ", 1), ("\n\na = \"x", 3), ("[a\n", 1), ("a = 1 b = 2", 1), ("a = [1, ", 1),
+        ("a = 1\na = 2", 2), ("a", 1), ("a = ", 1), ("\n\na = \"x", 3), ("[a\n", 1), ("a = 1 b = 2", 1),
+        ("a = [1, ", 1),
         ("a = 1979-05-27", 1), ("a = \"\\q\"", 1), ("a = 1\n[a]\n", 2), ("= 1", 1),
     ])
     func tomlRefusesWithTheLine(_ text: String, _ line: Int) {
@@ -60,7 +61,8 @@ struct ConfigurationTests {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return Int(state >> 33) % below
         }
-        let valid = Array("[[registry]]\nprefix = \"a.b\"\nlist = ['x', {y = 1}]\n[[registry.mirror]]\nlocation=\"\"\"m\"\"\"\n".utf8)
+        let valid = Array(
+            "[[registry]]\nprefix = \"a.b\"\nlist = ['x', {y = 1}]\n[[registry.mirror]]\nlocation=\"\"\"m\"\"\"\n".utf8)
         for _ in 0..<2000 {
             var bytes = valid
             for _ in 0..<(1 + random(4)) { bytes[random(bytes.count)] = UInt8(random(256)) }
@@ -145,7 +147,8 @@ struct ConfigurationTests {
         defer { try? FileManager.default.removeItem(atPath: home) }
         func write(_ path: String, _ text: String) throws {
             let url = URL(fileURLWithPath: home + "/" + path)
-            try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data(text.utf8).write(to: url)
         }
         try write("etc/registries.conf", "unqualified-search-registries = ['system.io']")

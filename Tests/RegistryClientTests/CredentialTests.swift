@@ -33,7 +33,8 @@ final class CredentialTests {
 
     @Test func challenges() {
         let parsed = Challenge.parse(
-            #"Bearer realm="https://auth.example/token",service="a, \"b\"",scope="repository:x:pull,push", Basic realm=x"#)
+            #"Bearer realm="https://auth.example/token",service="a, \"b\"",scope="repository:x:pull,push", Basic realm=x"#
+        )
         #expect(
             parsed == [
                 Challenge(
@@ -44,24 +45,31 @@ final class CredentialTests {
                 Challenge(scheme: "basic", parameters: ["realm": "x"]),
             ])
         #expect(Challenge.parse("").isEmpty)
-        #expect(Challenge.parse("Bearer realm=\"unfinished") == [Challenge(scheme: "bearer", parameters: ["realm": "unfinished"])])
+        #expect(
+            Challenge.parse("Bearer realm=\"unfinished") == [
+                Challenge(scheme: "bearer", parameters: ["realm": "unfinished"])
+            ])
     }
 
     @Test func theLongestKeyWins() throws {
         try write(
             ".config/containers/auth.json",
             #"{"auths":{"example.com":{"auth":"YTpi"},"example.com/team/app":{"auth":"Yzpk"}}}"#)
-        #expect(try store().credentials(host: "example.com", repository: "other") == .password(user: "a", password: "b"))
         #expect(
-            try store().credentials(host: "example.com", repository: "team/app/x") == .password(user: "c", password: "d"))
+            try store().credentials(host: "example.com", repository: "other") == .password(user: "a", password: "b"))
+        #expect(
+            try store().credentials(host: "example.com", repository: "team/app/x")
+                == .password(user: "c", password: "d"))
         #expect(try store().credentials(host: "example.org", repository: "team/app") == .none)
     }
 
     @Test func dockerFilesAreRead() throws {
         try write(
             ".docker/config.json",
-            #"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"},"tokens.io":{"identitytoken":"t"}},"psFormat":"x"}"#)
-        #expect(try store().credentials(host: "docker.io", repository: "library/x") == .password(user: "a", password: "b"))
+            #"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"},"tokens.io":{"identitytoken":"t"}},"psFormat":"x"}"#
+        )
+        #expect(
+            try store().credentials(host: "docker.io", repository: "library/x") == .password(user: "a", password: "b"))
         #expect(try store().credentials(host: "tokens.io", repository: "") == .identityToken("t"))
     }
 
@@ -76,7 +84,8 @@ final class CredentialTests {
         #expect(try store.remove(key: "new.io"))
         #expect(try !store.remove(key: "new.io"))
         #expect(try store.credentials(host: "new.io", repository: "") == .none)
-        #expect(String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self).contains("credHelpers"))
+        #expect(
+            String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self).contains("credHelpers"))
     }
 
     @Test func helpersAreAsked() throws {

@@ -209,7 +209,8 @@ struct RegistryTests {
                 return isRight ? Reply(200, body: Array(#"{"access_token":"good"}"#.utf8)) : Reply(400)
             }
             if request.headers["authorization"] == "Bearer good" { return image.reply(request) }
-            return Reply(401, headers: [("WWW-Authenticate", "Bearer realm=\"http://\(address.withLock { $0 })/token\"")])
+            return Reply(
+                401, headers: [("WWW-Authenticate", "Bearer realm=\"http://\(address.withLock { $0 })/token\"")])
         }
         defer { server.stop() }
         address.withLock { $0 = server.host }
@@ -246,7 +247,11 @@ struct RegistryTests {
         let server = try FaultyServer { request in
             guard request.path.hasSuffix(digest) else { return image.reply(request) }
             var reply = Reply(200, body: bytes)
-            if count.withLock({ value in value += 1; return value }) == 1 { reply.cutAfter = 33_333 }
+            if count.withLock({ value in
+                value += 1; return value
+            }) == 1 {
+                reply.cutAfter = 33_333
+            }
             return reply
         }
         defer { server.stop() }
@@ -266,7 +271,9 @@ struct RegistryTests {
             return reply
         }
         defer { server.stop() }
-        #expect(failure { try download(try repository(server), bytes, digest: digest) }.contains("sends another part of the blob"))
+        #expect(
+            failure { try download(try repository(server), bytes, digest: digest) }.contains(
+                "sends another part of the blob"))
     }
 
     @Test func moreBytesThanDeclaredAreRefused() throws {
@@ -280,7 +287,9 @@ struct RegistryTests {
     @Test func aShortBlobIsAnErrorInTheEnd() throws {
         let (bytes, digest) = try blob(1000)
         let image = try ServedImage([])
-        let server = try FaultyServer { $0.path.hasSuffix(digest) ? Reply(200, body: Array(bytes.prefix(10))) : image.reply($0) }
+        let server = try FaultyServer {
+            $0.path.hasSuffix(digest) ? Reply(200, body: Array(bytes.prefix(10))) : image.reply($0)
+        }
         defer { server.stop() }
         let text = failure { try download(try repository(server, retries: 1), bytes, digest: digest) }
         #expect(text.contains("after 10 of 1000 bytes"), "\(text)")

@@ -14,7 +14,8 @@ func pullCommand() -> Command<Session> {
                 "samara pull --platform linux/arm64 docker.io/library/debian",
             ],
             flags: RegistryFlags.forTransfers + RegistryFlags.platform + [
-                .string("policy", default: "always", help: "Pull image policy (\"always\"|\"missing\"|\"never\"|\"newer\")")
+                .string(
+                    "policy", default: "always", help: "Pull image policy (\"always\"|\"missing\"|\"never\"|\"newer\")")
             ],
             positional: .atLeast(1),
             run: { session, arguments in
@@ -61,7 +62,8 @@ enum ContainerImage {
         case .always, .newer: break
         }
         let names = ["authfile", "cert-dir", "creds", "retry", "retry-delay", "tls-verify", "quiet"]
-        let line = ["pull", "--policy", policy.rawValue, "--without-id"]
+        let line =
+            ["pull", "--policy", policy.rawValue, "--without-id"]
             + (try RegistryFlags.line(arguments, names)) + platform + ["--", image]
         let code = try engine.runImageTool(line)
         // It has said what went wrong.

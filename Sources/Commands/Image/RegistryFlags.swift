@@ -5,7 +5,9 @@ import Presentation
 /// The flags of commands that talk to registries, and what samara-image is told of them.
 enum RegistryFlags {
     static func authFile() -> Flag {
-        .string("authfile", help: "Path of the authentication file. Use REGISTRY_AUTH_FILE environment variable to override")
+        .string(
+            "authfile", help: "Path of the authentication file. Use REGISTRY_AUTH_FILE environment variable to override"
+        )
     }
 
     static func tlsVerify() -> Flag {
@@ -31,9 +33,10 @@ enum RegistryFlags {
     }
 
     /// What `run` and `create` take for the pull that they may start.
-    static let forContainers: [Flag] = [
-        authFile(), certificateDirectory(), tlsVerify(), credentials(), retry(), retryDelay(),
-    ] + platform
+    static let forContainers: [Flag] =
+        [
+            authFile(), certificateDirectory(), tlsVerify(), credentials(), retry(), retryDelay(),
+        ] + platform
 
     static let forTransfers: [Flag] = [
         authFile(), certificateDirectory(), tlsVerify(), credentials(), retry(), retryDelay(),

@@ -7,7 +7,10 @@ func loginCommand() -> Command<Session> {
         CommandDeclaration(
             description: "Log in to a container registry on a specified server.",
             usage: "[options] REGISTRY",
-            examples: ["samara login quay.io", "samara login --username ... --password ... quay.io", "samara login --authfile dir/auth.json quay.io"],
+            examples: [
+                "samara login quay.io", "samara login --username ... --password ... quay.io",
+                "samara login --authfile dir/auth.json quay.io",
+            ],
             flags: [
                 RegistryFlags.authFile(), RegistryFlags.certificateDirectory(), RegistryFlags.tlsVerify(),
                 .bool("get-login", help: "Return the current login user for the registry"),
@@ -19,8 +22,11 @@ func loginCommand() -> Command<Session> {
             positional: .atMost(1),
             run: { session, arguments in
                 var line = ["login"]
-                line += try RegistryFlags.line(arguments, ["authfile", "cert-dir", "tls-verify", "username", "password"])
-                for name in ["get-login", "password-stdin", "verbose"] where arguments.bool(name) { line.append("--" + name) }
+                line += try RegistryFlags.line(
+                    arguments, ["authfile", "cert-dir", "tls-verify", "username", "password"])
+                for name in ["get-login", "password-stdin", "verbose"] where arguments.bool(name) {
+                    line.append("--" + name)
+                }
                 let registry = arguments.positional.first ?? "docker.io"
                 return try session.engine(arguments).runImageTool(line + [registry], touchesImages: false)
             })
@@ -40,7 +46,11 @@ func logoutCommand() -> Command<Session> {
             positional: .atMost(1),
             run: { session, arguments in
                 var line = ["logout"] + (try RegistryFlags.line(arguments, ["authfile"]))
-                if arguments.bool("all") { line.append("--all") } else if arguments.positional.isEmpty { line.append("docker.io") }
+                if arguments.bool("all") {
+                    line.append("--all")
+                } else if arguments.positional.isEmpty {
+                    line.append("docker.io")
+                }
                 return try session.engine(arguments).runImageTool(line + arguments.positional, touchesImages: false)
             })
     }

@@ -16,9 +16,9 @@ struct AuthFile {
     /// Nil when there is no such file.
     static func read(_ path: String) throws(RegistryError) -> AuthFile? {
         let bytes: [UInt8]
-        do { bytes = try File.read(path, limit: 4 << 20) } catch .noSuchFileOrDirectory { return nil } catch
-            .notDirectory
-        { return nil } catch {
+        do { bytes = try File.read(path, limit: 4 << 20) } catch .noSuchFileOrDirectory {
+            return nil
+        } catch .notDirectory { return nil } catch {
             throw RegistryError("read the file with credentials", path, error)
         }
         if bytes.allSatisfy({ $0 == 32 || $0 == 10 || $0 == 13 || $0 == 9 }) { return AuthFile(path: path, json: [:]) }
@@ -43,7 +43,7 @@ struct AuthFile {
     ) throws(RegistryError) -> Credentials {
         for key in AuthFile.keys(host: host, repository: repository) {
             if let helper = json["credHelpers"]?[key]?.stringValue {
-                let found = try CredentialHelper(name: helper, environment: environment).get(key)
+                let found = try CredentialProgram(name: helper, environment: environment).get(key)
                 if found != .none { return found }
             }
             for (written, entry) in logins where AuthFile.normalized(written) == key {
@@ -54,7 +54,7 @@ struct AuthFile {
         // Docker's store for everything that has no helper of its own.
         if let helper = json["credsStore"]?.stringValue, !helper.isEmpty {
             let server = host == "docker.io" ? "https://index.docker.io/v1/" : host
-            return try CredentialHelper(name: helper, environment: environment).get(server)
+            return try CredentialProgram(name: helper, environment: environment).get(server)
         }
         return .none
     }
@@ -91,7 +91,9 @@ struct AuthFile {
             text = text.dropFirst(scheme.count).prefix { $0 != "/" }
         }
         let host = text.prefix { $0 != "/" }
-        if ["index.docker.io", "registry-1.docker.io"].contains(host) { return "docker.io" + text.dropFirst(host.count) }
+        if ["index.docker.io", "registry-1.docker.io"].contains(host) {
+            return "docker.io" + text.dropFirst(host.count)
+        }
         return String(text)
     }
 

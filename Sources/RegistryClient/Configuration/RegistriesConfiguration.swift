@@ -29,7 +29,9 @@ package struct RegistriesConfiguration {
     ) throws(RegistryError) -> RegistriesConfiguration {
         var configuration = RegistriesConfiguration()
         let home = environment("HOME") ?? ""
-        let user = (environment("XDG_CONFIG_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? home + "/.config") + "/containers"
+        let user =
+            (environment("XDG_CONFIG_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? home + "/.config")
+            + "/containers"
         if let chosen = environment("CONTAINERS_REGISTRIES_CONF"), !chosen.isEmpty {
             guard let file = try RegistriesFile.read(chosen) else {
                 throw RegistryError(.other, "CONTAINERS_REGISTRIES_CONF names \"\(chosen)\", which does not exist")
@@ -77,7 +79,8 @@ package struct RegistriesConfiguration {
                 throw RegistryError(.other, "the short-name alias \"\(partial.path)\" is wrong: \(error.description)")
             }
             guard let domain = full.domain else {
-                throw RegistryError(.other, "the short-name alias \"\(partial.path)\" leads to \"\(target)\", which names no registry")
+                throw RegistryError(
+                    .other, "the short-name alias \"\(partial.path)\" leads to \"\(target)\", which names no registry")
             }
             return [
                 ImageReference(
@@ -91,7 +94,8 @@ package struct RegistriesConfiguration {
         if registries.count > 1, shortNameMode == .enforcing {
             let names = registries.map { partial.qualified(domain: $0).description }.joined(separator: ", ")
             throw RegistryError(
-                .other, "the short name \"\(text)\" may mean \(names), and short-name-mode is enforcing; use a full name")
+                .other,
+                "the short name \"\(text)\" may mean \(names), and short-name-mode is enforcing; use a full name")
         }
         return registries.map { partial.qualified(domain: $0) }
     }

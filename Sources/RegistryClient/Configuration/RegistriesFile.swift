@@ -70,7 +70,8 @@ struct RegistriesFile {
                 for (name, target) in value.objectValue ?? [:] { aliases[name] = try fields.string(name, target) }
             case "registries":
                 throw RegistryError(
-                    .other, "\"\(path)\" is in version 1 of the format; write it as version 2 (containers-registries.conf(5))")
+                    .other,
+                    "\"\(path)\" is in version 1 of the format; write it as version 2 (containers-registries.conf(5))")
             default: throw RegistryError(.other, "\"\(path)\" has the unknown key \"\(key)\"")
             }
         }
@@ -93,9 +94,13 @@ struct RegistriesFile {
             }
         }
         if rule.prefix.isEmpty { rule.prefix = rule.location }
-        if rule.prefix.isEmpty { throw RegistryError(.other, "\"\(path)\": a [[registry]] has neither prefix nor location") }
+        if rule.prefix.isEmpty {
+            throw RegistryError(.other, "\"\(path)\": a [[registry]] has neither prefix nor location")
+        }
         if rule.prefix.hasPrefix("*."), rule.prefix.contains("/") {
-            throw RegistryError(.other, "\"\(path)\": the prefix \"\(rule.prefix)\" has a wildcard and a path; only *.DOMAIN is possible")
+            throw RegistryError(
+                .other,
+                "\"\(path)\": the prefix \"\(rule.prefix)\" has a wildcard and a path; only *.DOMAIN is possible")
         }
         if isByDigestOnly {
             for index in rule.mirrors.indices { rule.mirrors[index].pulls = .digestOnly }
@@ -124,7 +129,8 @@ struct RegistriesFile {
 
     private static func location(_ text: String, _ path: String) throws(RegistryError) -> String {
         if text.contains("://") {
-            throw RegistryError(.other, "\"\(path)\": the location \"\(text)\" must not have a scheme; see \"insecure\"")
+            throw RegistryError(
+                .other, "\"\(path)\": the location \"\(text)\" must not have a scheme; see \"insecure\"")
         }
         return text.hasSuffix("/") ? String(text.dropLast()) : text
     }
@@ -141,7 +147,9 @@ struct ConfigurationFields {
     }
 
     func bool(_ key: String, _ value: JSON) throws(RegistryError) -> Bool {
-        guard let flag = value.boolValue else { throw RegistryError(.other, "\"\(path)\": \(key) must be true or false") }
+        guard let flag = value.boolValue else {
+            throw RegistryError(.other, "\"\(path)\": \(key) must be true or false")
+        }
         return flag
     }
 

@@ -156,7 +156,9 @@ struct TOML {
             }
             items.append(try value(depth: depth + 1))
             skipBlank()
-            if bytes.first == UInt8(ascii: ",") { bytes.removeFirst() } else if bytes.first != UInt8(ascii: "]") {
+            if bytes.first == UInt8(ascii: ",") {
+                bytes.removeFirst()
+            } else if bytes.first != UInt8(ascii: "]") {
                 throw failure("an array does not end")
             }
         }
@@ -250,7 +252,9 @@ struct TOML {
 
     private mutating func expect(_ character: Character) throws(TOMLError) {
         skipSpaces()
-        guard let wanted = character.asciiValue, bytes.first == wanted else { throw failure("\"\(character)\" is missing") }
+        guard let wanted = character.asciiValue, bytes.first == wanted else {
+            throw failure("\"\(character)\" is missing")
+        }
         bytes.removeFirst()
     }
 

@@ -76,7 +76,9 @@ package final class BlobDownload {
         if bytes.isEmpty { return }
         if received + Int64(bytes.count) > descriptor.size {
             throw RegistryError(
-                .damaged, "\(repository.registry.host) sends more for \(what) than the \(descriptor.size) bytes that the manifest declares")
+                .damaged,
+                "\(repository.registry.host) sends more for \(what) than the \(descriptor.size) bytes that the manifest declares"
+            )
         }
         try sink.write(bytes)
         received += Int64(bytes.count)
@@ -180,7 +182,9 @@ package final class BlobDownloads {
     private func patience() -> Int64 {
         let now = MonotonicClock.signedMilliseconds
         var least: Int64 = 1000
-        for case .waiting(let until) in unfinished.prefix(parallel).map(\.state) { least = min(least, max(1, until - now)) }
+        for case .waiting(let until) in unfinished.prefix(parallel).map(\.state) {
+            least = min(least, max(1, until - now))
+        }
         return least
     }
 

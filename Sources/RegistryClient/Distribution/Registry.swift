@@ -103,7 +103,9 @@ package final class Registry {
             return response
         }
         if response.status == 401 || response.status == 403 {
-            throw RegistryError(.unauthorized, "\(host) refuses the user name or the password (\(response.status)\(StatusText.text(response.status)))")
+            throw RegistryError(
+                .unauthorized,
+                "\(host) refuses the user name or the password (\(response.status)\(StatusText.text(response.status)))")
         }
         if !response.isSuccess { throw RegistryError.answer(response, what: "the login", host: host) }
     }
@@ -222,11 +224,13 @@ package final class Registry {
 
     /// A token from the service that the challenge names: distribution, "Token Authentication Specification".
     private func token(_ challenge: Challenge, scopes: [String]) throws(RegistryError) -> String {
-        guard let realm = challenge.parameters["realm"], realm.hasPrefix("https://") || realm.hasPrefix("http://") else {
+        guard let realm = challenge.parameters["realm"], realm.hasPrefix("https://") || realm.hasPrefix("http://")
+        else {
             throw RegistryError(.other, "\(host) asks for a token but names no service that gives one")
         }
         if base?.hasPrefix("https:") == true, realm.hasPrefix("http://"), !isInsecure {
-            throw RegistryError(.other, "\(host) sends its users to \(realm), which does not use TLS; credentials are not sent there")
+            throw RegistryError(
+                .other, "\(host) sends its users to \(realm), which does not use TLS; credentials are not sent there")
         }
         let service = challenge.parameters["service"]
         var request: HTTPRequest
@@ -278,18 +282,24 @@ extension Registry {
                 .network, "cannot find the address of \(host) for \(what) (\(problem)); check the name and the network")
         case CURLE_COULDNT_CONNECT:
             return error(
-                .network, "cannot connect to \(host) for \(what) (\(problem)); check that the registry runs and is reachable",
+                .network,
+                "cannot connect to \(host) for \(what) (\(problem)); check that the registry runs and is reachable",
                 isTemporary: true)
         case CURLE_SSL_CONNECT_ERROR:
             return error(
-                .notTLS, "\(host) does not speak TLS as it should (\(problem)); a registry without TLS must be marked insecure in registries.conf, or use --tls-verify=false")
+                .notTLS,
+                "\(host) does not speak TLS as it should (\(problem)); a registry without TLS must be marked insecure in registries.conf, or use --tls-verify=false"
+            )
         case CURLE_PEER_FAILED_VERIFICATION:
             return error(
-                .untrusted, "the certificate of \(host) is not trusted (\(problem)); put its authority's certificate into certs.d/\(host)/ca.crt or --cert-dir")
+                .untrusted,
+                "the certificate of \(host) is not trusted (\(problem)); put its authority's certificate into certs.d/\(host)/ca.crt or --cert-dir"
+            )
         case CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM:
             return error(.other, "the certificates configured for \(host) cannot be used (\(problem))")
         case CURLE_TOO_MANY_REDIRECTS:
-            return error(.other, "\(host) redirects \(what) in a circle (more than 10 times); its configuration is wrong")
+            return error(
+                .other, "\(host) redirects \(what) in a circle (more than 10 times); its configuration is wrong")
         case CURLE_UNSUPPORTED_PROTOCOL:
             return error(.other, "\(host) redirects \(what) to an address that is not allowed (\(problem))")
         case CURLE_OPERATION_TIMEDOUT:

@@ -71,7 +71,8 @@ package struct Repository {
             guard opened.status == 202, let location = opened.header("location") else {
                 throw RegistryError.answer(opened, what: "an upload to \(path)", host: registry.host)
             }
-            var request = HTTPRequest("PUT", try registry.absolute(location, query: "digest=" + QueryText.encode(digest.description)))
+            var request = HTTPRequest(
+                "PUT", try registry.absolute(location, query: "digest=" + QueryText.encode(digest.description)))
             request.headers = [("Content-Type", "application/octet-stream")]
             request.body = .stream(source)
             try source.seek(to: 0)

@@ -133,7 +133,9 @@ final class Transfer {
             samara_curl_set_pointer(handle, CURLOPT_READDATA, context)
             samara_curl_set_seek(
                 handle,
-                { context, offset, _ in Transfer.from(context).rewind(to: Int64(offset)) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL },
+                { context, offset, _ in
+                    Transfer.from(context).rewind(to: Int64(offset)) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL
+                },
                 context)
         }
     }
@@ -170,7 +172,8 @@ final class Transfer {
             return true
         }
         if response.body.count + bytes.count > bodyLimit {
-            failure = RegistryError(.damaged, "the answer of \(request.url) is larger than \(bodyLimit) bytes; it is not read")
+            failure = RegistryError(
+                .damaged, "the answer of \(request.url) is larger than \(bodyLimit) bytes; it is not read")
             return false
         }
         response.body.append(contentsOf: bytes)

@@ -37,7 +37,9 @@ struct LoginCommand {
         guard words.count == 1, var text = words.first, !text.isEmpty else {
             throw CommandFailure("please specify one registry, for example docker.io or localhost:5000")
         }
-        for scheme in ["https://", "http://"] where text.hasPrefix(scheme) { text = String(text.dropFirst(scheme.count)) }
+        for scheme in ["https://", "http://"] where text.hasPrefix(scheme) {
+            text = String(text.dropFirst(scheme.count))
+        }
         while text.hasSuffix("/") { text.removeLast() }
         return text == "index.docker.io" || text.hasPrefix("index.docker.io/") ? "docker.io" : text
     }
@@ -77,7 +79,8 @@ struct LoginCommand {
             return .password(user: user, password: try Prompt.read())
         }
         if user == nil, !Terminal.isTerminal(0) {
-            throw CommandFailure("a user name is needed and standard input is no terminal; use --username and --password-stdin")
+            throw CommandFailure(
+                "a user name is needed and standard input is no terminal; use --username and --password-stdin")
         }
         let name: String
         if let user { name = user } else { name = try Prompt.line("Username: ") }

@@ -64,7 +64,9 @@ final class BlobFile: BlobSink {
         let actual = hash.finish()
         if actual != digest {
             throw RegistryError(
-                .damaged, "the blob \(digest) arrived with the digest \(actual): the registry serves damaged content; nothing of it is used")
+                .damaged,
+                "the blob \(digest) arrived with the digest \(actual): the registry serves damaged content; nothing of it is used"
+            )
         }
         do { try File.rename(path, finalPath) } catch { throw failure(error) }
     }

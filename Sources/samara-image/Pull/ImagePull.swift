@@ -85,7 +85,8 @@ struct ImagePull {
             guard let best = index.best(for: platform) ?? ImagePull.unlabelled(index) else {
                 let all = index.manifests.compactMap { $0.platform?.description }.joined(separator: ", ")
                 throw LayerArchiveError(
-                    "\(name) has no image for \(platform); it has \(all.isEmpty ? "none at all" : all); choose one with --platform")
+                    "\(name) has no image for \(platform); it has \(all.isEmpty ? "none at all" : all); choose one with --platform"
+                )
             }
             wanted = best.digest
             reference = best.digest.description
@@ -102,15 +103,19 @@ struct ImagePull {
     private func mediaType(
         _ json: JSON, _ document: RemoteDocument, _ what: String
     ) throws(LayerArchiveError) -> String {
-        if json["schemaVersion"]?.intValue == 1 || document.mediaType.hasPrefix("application/vnd.docker.distribution.manifest.v1+") {
+        if json["schemaVersion"]?.intValue == 1
+            || document.mediaType.hasPrefix("application/vnd.docker.distribution.manifest.v1+")
+        {
             throw LayerArchiveError(
-                "\(what) is in Docker's schema 1, which is obsolete since 2017 and not supported; push the image again with a current tool")
+                "\(what) is in Docker's schema 1, which is obsolete since 2017 and not supported; push the image again with a current tool"
+            )
         }
         let known = MediaType.isManifest(document.mediaType) || MediaType.isIndex(document.mediaType)
         let own = json["mediaType"]?.stringValue
         if known {
             if let own, own != document.mediaType {
-                throw LayerArchiveError("\(what) says that it is \"\(own)\", and the registry \"\(document.mediaType)\"")
+                throw LayerArchiveError(
+                    "\(what) says that it is \"\(own)\", and the registry \"\(document.mediaType)\"")
             }
             if json["manifests"] != nil, json["layers"] != nil {
                 throw LayerArchiveError("\(what) is both an index and a manifest")
@@ -160,7 +165,9 @@ struct ImagePull {
         if platform.fitness(of: config.platform) == nil {
             options.warnings.warn("\(name) is for \(config.platform), not for \(platform)")
         }
-        let layers = try blobs.prepareLayers(sources, diffIDs: config.diffIDs, image: name.description, options: options) {
+        let layers = try blobs.prepareLayers(
+            sources, diffIDs: config.diffIDs, image: name.description, options: options
+        ) {
             (layer) throws(LayerArchiveError) in try arrivals.source(layer.blob)
         }
         try arrivals.finishAll()
@@ -171,7 +178,9 @@ struct ImagePull {
             id: manifest.config.digest, manifestDigest: found.digest, manifestMediaType: found.mediaType,
             config: config, layers: layers, size: size)
         // By digest, a tag says nothing: it may have moved.
-        let kept = name.digest == nil ? name : ImageReference(domain: name.domain, path: name.path, tag: nil, digest: name.digest)
+        let kept =
+            name.digest == nil
+            ? name : ImageReference(domain: name.domain, path: name.path, tag: nil, digest: name.digest)
         do { try blobs.staging.commit([Staging.NewImage(record: record, names: [kept])]) } catch {
             throw LayerArchiveError(error)
         }

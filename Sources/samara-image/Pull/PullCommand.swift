@@ -35,7 +35,9 @@ struct PullCommand {
                 policy = known
             case "--platform":
                 let parts = try Flags.value(argument, &rest).split(separator: "/").map(String.init)
-                guard (2...3).contains(parts.count) else { throw CommandFailure("--platform must be OS/ARCH or OS/ARCH/VARIANT") }
+                guard (2...3).contains(parts.count) else {
+                    throw CommandFailure("--platform must be OS/ARCH or OS/ARCH/VARIANT")
+                }
                 platform = Platform(os: parts[0], architecture: parts[1], variant: parts.count == 3 ? parts[2] : nil)
                 isPlatformChosen = true
             case "--os":
@@ -63,7 +65,9 @@ struct PullCommand {
         let progress = Progress(flags.progress)
         do throws(CommandFailure) {
             let transfer = try Transferring(flags, progress)
-            let warnings = WarningLog { text in progress.close(); Output.error("Warning: \(text)") }
+            let warnings = WarningLog { text in
+                progress.close(); Output.error("Warning: \(text)")
+            }
             let options = LayerOptions(ownership: try ImageCommand.ownership(warnings), warnings: warnings)
             let pull = ImagePull(
                 store: store, options: options, platform: platform, isPlatformChosen: isPlatformChosen,
@@ -87,7 +91,9 @@ struct PullCommand {
         if let local, policy == .missing || policy == .never { return local.id }
         if policy == .never { throw CommandFailure("\(text): image not known") }
         let candidates: [ImageReference]
-        do { candidates = try transfer.configuration.candidates(text) } catch { throw CommandFailure(error.description) }
+        do { candidates = try transfer.configuration.candidates(text) } catch {
+            throw CommandFailure(error.description)
+        }
         var failures: [String] = []
         for candidate in candidates {
             progress.message("Trying to pull \(candidate)...")
@@ -139,7 +145,8 @@ struct PullCommand {
         if text.hasPrefix("docker://") { return String(text.dropFirst(9)) }
         for transport in ["docker-archive:", "oci-archive:", "oci:", "dir:", "containers-storage:", "docker-daemon:"]
         where text.hasPrefix(transport) {
-            throw CommandFailure("the transport of \"\(text)\" is no registry; use load and save for archives and layouts")
+            throw CommandFailure(
+                "the transport of \"\(text)\" is no registry; use load and save for archives and layouts")
         }
         return text
     }

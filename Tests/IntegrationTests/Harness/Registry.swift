@@ -52,7 +52,10 @@ final class Registry {
             ["/usr/bin/docker-registry", "serve", folder + "/config.yml"], environment: ["PATH": "/usr/bin:/bin"])
         try eventually("the registry answers") {
             let answer = try runCommand(
-                ["/usr/bin/curl", "-sk", "-o", "/dev/null", "--max-time", "2", "\(usesTLS ? "https" : "http")://\(host)/v2/"],
+                [
+                    "/usr/bin/curl", "-sk", "-o", "/dev/null", "--max-time", "2",
+                    "\(usesTLS ? "https" : "http")://\(host)/v2/",
+                ],
                 environment: ["PATH": "/usr/bin:/bin"])
             return answer.status == 0
         }
@@ -83,7 +86,8 @@ final class Registry {
     private func makeCertificates() throws {
         try FileManager.default.createDirectory(atPath: certificates, withIntermediateDirectories: true)
         try tool([
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+            "2",
             "-subj", "/CN=test authority", "-keyout", folder + "/ca.key", "-out", certificates + "/ca.crt",
         ])
         try tool([
@@ -103,7 +107,9 @@ extension Samara {
     /// What the store has: nothing of a failed command may be among it.
     var storeContents: [String] {
         ["blobs/sha256", "layers", "images", "tags", "tmp"].flatMap { folder in
-            ((try? FileManager.default.contentsOfDirectory(atPath: "\(root)/\(folder)")) ?? []).map { "\(folder)/\($0)" }
+            ((try? FileManager.default.contentsOfDirectory(atPath: "\(root)/\(folder)")) ?? []).map {
+                "\(folder)/\($0)"
+            }
         }.sorted()
     }
 }

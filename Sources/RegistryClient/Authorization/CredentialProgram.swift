@@ -4,7 +4,7 @@ import LinuxSystem
 import SystemPackage
 
 /// A program `docker-credential-NAME` that keeps credentials: docker-credential-helpers, "Development".
-struct CredentialHelper {
+struct CredentialProgram {
     let name: String
     let environment: (String) -> String?
 
@@ -20,7 +20,9 @@ struct CredentialHelper {
     func get(_ server: String) throws(RegistryError) -> Credentials {
         guard let program else {
             throw RegistryError(
-                .other, "the credential helper docker-credential-\(name), which the file with credentials names, is not in PATH; install it")
+                .other,
+                "the credential helper docker-credential-\(name), which the file with credentials names, is not in PATH; install it"
+            )
         }
         let (status, output) = try run(program, "get", input: server)
         let text = String(decoding: output.prefix(200).filter { $0 != 10 && $0 != 13 }, as: UTF8.self)
@@ -31,7 +33,12 @@ struct CredentialHelper {
         }
         guard let json = try? JSON.parse(output), let user = json["Username"]?.stringValue,
             let secret = json["Secret"]?.stringValue
-        else { throw RegistryError(.other, "the credential helper \(program) did not answer with credentials: \(text.isEmpty ? "it said nothing" : "its output is not the protocol's")") }
+        else {
+            throw RegistryError(
+                .other,
+                "the credential helper \(program) did not answer with credentials: \(text.isEmpty ? "it said nothing" : "its output is not the protocol's")"
+            )
+        }
         return user == "<token>" ? .identityToken(secret) : .password(user: user, password: secret)
     }
 
