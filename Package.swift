@@ -46,6 +46,7 @@ let package = Package(
         .target(name: "CLinux"),
         .systemLibrary(name: "CCapability", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CArchive", providers: [.apt(["libarchive-dev", "libssl-dev"])]),
 
         // The kernel, one thin wrapper per call.
@@ -67,6 +68,7 @@ let package = Package(
         library("PodNetwork", ["NetControl", "Netlink", "LinuxSystem", "CLinux", system]),
         library("PortForwarder", ["NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         library("ImageStore", ["LinuxSystem", "OCISpec", "JSON", system]),
+        library("RegistryClient", ["CCurl", "OCISpec", "JSON", "LinuxSystem", "CLinux", system]),
         library("LayerArchive", ["ImageStore", "LinuxSystem", "CLinux", "CArchive", "OCISpec", "JSON", system]),
         library("Monitor", ["LinuxSystem", "CLinux", "JSON", system]),
         library(
@@ -79,7 +81,7 @@ let package = Package(
 
         program("samara", ["Commands"]),
         program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
-        program("samara-image", ["LayerArchive", "ImageStore", "LinuxSystem", "CLinux", system], isStatic: false),
+        program("samara-image", ["RegistryClient", "LayerArchive", "ImageStore", "OCISpec", "Presentation", "JSON", "LinuxSystem", "CLinux", system], isStatic: false),
 
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),
@@ -88,7 +90,7 @@ let package = Package(
         tests("ImageStoreTests", ["ImageStore", "LinuxSystem", "OCISpec", "JSON"]),
         tests(
             "LayerArchiveTests",
-            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image"]),
+            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image", "FaultyServer"]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("NetlinkTests", ["Netlink", "LinuxSystem", "CLinux", system]),
@@ -110,7 +112,13 @@ let package = Package(
             name: "ActivationServer", dependencies: ["LinuxSystem", "CLinux", system], path: "Tests/ActivationServer",
             swiftSettings: settings + [.unsafeFlags(staticExecutable)],
             linkerSettings: [.unsafeFlags(staticExecutable)]),
-        tests("IntegrationTests", []),
+        tests("IntegrationTests", ["FaultyServer"]),
+
+        // Registries that misbehave, for RegistryClientTests and IntegrationTests.
+        .target(
+            name: "FaultyServer", dependencies: ["LayerArchive", "OCISpec", "JSON"], path: "Tests/FaultyServer",
+            swiftSettings: settings),
+        tests("RegistryClientTests", ["RegistryClient", "FaultyServer", "LayerArchive", "OCISpec", "JSON"]),
 
         // Run by MonitorTests: sessions need a process of their own, with its own signals, terminal and limits.
         .executableTarget(

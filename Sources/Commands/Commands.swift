@@ -35,6 +35,8 @@ public func runCommandLine(_ arguments: [String]) -> Int32 {
         if let help = error.helpText { try? session.print(help) }
         session.complain("Error: \(error.message)")
         return 125
+    } catch let error as Reported {
+        return error.exitCode
     } catch {
         let failure = Failure(error)
         session.complain("Error: \(failure.message)")

@@ -34,6 +34,11 @@ struct Failure: Error, Equatable {
     }
 }
 
+/// A failure that another program has told about already.
+struct Reported: Error {
+    var exitCode: Int32
+}
+
 /// The errors of a command that was given several names and goes on after each.
 struct Failures {
     private(set) var list: [(message: String, exitCode: Int32)] = []

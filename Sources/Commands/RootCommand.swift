@@ -7,10 +7,10 @@ func rootCommand() -> Command<Session> {
         .group(usage: "[options]", flags: globalFlags(), version: Version.current) {
             [
                 attachCommand(), containerGroup(), createCommand(), execCommand(), historyCommand(), imageGroup(),
-                imagesCommand(),
-                infoCommand(), inspectCommand(), killCommand(), loadCommand(), logsCommand(), podGroup(),
-                portCommand(), psCommand(), restartCommand(), removeCommand(), removeImageCommand("rmi"), runCommand(),
-                saveCommand(), startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), untagCommand(),
+                imagesCommand(), infoCommand(), inspectCommand(), killCommand(), loadCommand(), loginCommand(),
+                logoutCommand(), logsCommand(), podGroup(), portCommand(), psCommand(), pullCommand(), pushCommand(),
+                restartCommand(), removeCommand(), removeImageCommand("rmi"), runCommand(), saveCommand(),
+                startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), untagCommand(),
                 updateCommand(),
                 versionCommand(), volumeGroup(), waitCommand(),
             ]

@@ -82,6 +82,25 @@ public struct Staging: ~Copyable {
         return (layers, blobs)
     }
 
+    /// Takes over the blobs that killed commands left whole. Their content is the caller's to verify: nobody waited until
+    /// they were on the disk.
+    package func adoptAbandonedBlobs() throws(ImageStoreError) {
+        try store.whileLocked { () throws(ImageStoreError) in
+            for name in try store.names(in: store.temporaryDirectory) where name.hasPrefix(Staging.prefix) {
+                let abandoned = store.temporaryDirectory + "/" + name
+                do throws(Errno) {
+                    guard let directory = try DirectoryEntry.openLockedIfFree(abandoned) else { continue }
+                    for blob in (try? Directory.names(abandoned + "/blobs")) ?? [] {
+                        // What is still on its way has another name.
+                        guard let digest = Digest(hex: blob) else { continue }
+                        try File.rename(abandoned + "/blobs/" + blob, blobPath(digest))
+                    }
+                    try directory.close()
+                } catch { throw ImageStoreError("take over the work in", abandoned, error) }
+            }
+        }
+    }
+
     /// An image that is complete once this work's content is in the store.
     package struct NewImage {
         package var record: ImageRecord

@@ -36,8 +36,11 @@ package struct LayerSource {
 extension StagedBlobs {
     /// Unpacks an image's layers, lowest first. A layer that the store or this command has unpacked is not
     /// unpacked again, but its blob is checked unless it is the very one that was unpacked.
+    ///
+    /// - Parameter arriving: the bytes of a blob that is still on its way; nil for one that is at hand.
     package func prepareLayers(
-        _ sources: [LayerSource], diffIDs: [Digest], image: String, options: LayerOptions
+        _ sources: [LayerSource], diffIDs: [Digest], image: String, options: LayerOptions,
+        arriving: (LayerSource) throws(LayerArchiveError) -> (any ByteSource)? = { _ in nil }
     ) throws(LayerArchiveError) -> [ImageLayer] {
         if sources.count != diffIDs.count {
             throw LayerArchiveError(
@@ -58,7 +61,8 @@ extension StagedBlobs {
             let name = "layer \(index + 1) of \(sources.count) of \(image)"
             if var layer = try unpackedLayer(chain) {
                 if layer.blob != source.blob {
-                    _ = try verify(source, diffID: diffID, name: name, options: options)
+                    try verify(
+                        source, content: try arriving(source), diffID: diffID, name: name, options: options)
                     layer.blob = source.blob
                     layer.blobSize = source.size
                     layer.mediaType = source.mediaType
@@ -66,7 +70,9 @@ extension StagedBlobs {
                 layers.append(layer)
             } else {
                 layers.append(
-                    try unpack(source, diffID: diffID, chainID: chain, above: layers, name: name, options: options))
+                    try unpack(
+                        source, content: try arriving(source), diffID: diffID, chainID: chain, above: layers,
+                        name: name, options: options))
             }
         }
         return layers
@@ -87,8 +93,8 @@ extension StagedBlobs {
     }
 
     private func unpack(
-        _ source: LayerSource, diffID: Digest, chainID: Digest, above lower: [ImageLayer], name: String,
-        options: LayerOptions
+        _ source: LayerSource, content: (any ByteSource)?, diffID: Digest, chainID: Digest,
+        above lower: [ImageLayer], name: String, options: LayerOptions
     ) throws(LayerArchiveError) -> ImageLayer {
         let directory = staging.layerDirectory(chainID)
         do {
@@ -100,7 +106,7 @@ extension StagedBlobs {
         var unpacker = LayerUnpacker(
             into: try LayerTree.open(directory + "/diff"), lower: lower.reversed().map { path(of: $0.chainID) },
             ownership: options.ownership, limits: options.limits, warnings: options.warnings)
-        let content = try uncompressed(source, name: name, options: options)
+        let content = try uncompressed(source, content: content, name: name, options: options)
         try unpacker.unpack(content, name: name)
         try check(content, diffID, name)
         let layer = ImageLayer(
@@ -119,18 +125,22 @@ extension StagedBlobs {
     }
 
     private func verify(
-        _ source: LayerSource, diffID: Digest, name: String, options: LayerOptions
-    ) throws(LayerArchiveError) -> Int64 {
-        let content = try uncompressed(source, name: name, options: options)
+        _ source: LayerSource, content: (any ByteSource)?, diffID: Digest, name: String, options: LayerOptions
+    ) throws(LayerArchiveError) {
+        let content = try uncompressed(source, content: content, name: name, options: options)
         try content.drain()
         try check(content, diffID, name)
-        return content.count
     }
 
     private func uncompressed(
-        _ source: LayerSource, name: String, options: LayerOptions
+        _ source: LayerSource, content: (any ByteSource)?, name: String, options: LayerOptions
     ) throws(LayerArchiveError) -> DigestingSource {
-        let blob = try DescriptorSource(try open(source.blob, name: name), name: name)
+        let blob: any ByteSource
+        if let content {
+            blob = content
+        } else {
+            blob = try DescriptorSource(try open(source.blob, name: name), name: name)
+        }
         let limit = options.limits.uncompressed(source.size)
         return try DigestingSource(
             try DecompressedSource(blob, name: name), limit: limit,

@@ -6,7 +6,7 @@ import OCISpec
 package final class SHA256 {
     private let context: OpaquePointer
 
-    init() throws(LayerArchiveError) {
+    package init() throws(LayerArchiveError) {
         guard let context = EVP_MD_CTX_new() else { throw LayerArchiveError("start SHA-256: out of memory") }
         self.context = context
         if EVP_DigestInit_ex(context, EVP_sha256(), nil) != 1 {
@@ -16,13 +16,13 @@ package final class SHA256 {
 
     deinit { EVP_MD_CTX_free(context) }
 
-    func update(_ bytes: UnsafeRawBufferPointer) {
+    package func update(_ bytes: UnsafeRawBufferPointer) {
         // Cannot fail for a context that was initialised: EVP_DigestInit(3).
         _ = EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
     }
 
     /// The digest of everything so far; the value is spent afterwards.
-    func finish() -> Digest {
+    package func finish() -> Digest {
         var bytes = [UInt8](repeating: 0, count: 32)
         var count: UInt32 = 32
         _ = EVP_DigestFinal_ex(context, &bytes, &count)

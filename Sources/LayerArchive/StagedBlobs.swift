@@ -76,6 +76,21 @@ package struct StagedBlobs: ~Copyable {
         return digest
     }
 
+    /// True if a command that was killed left this blob, and it is what it should be; otherwise it is removed.
+    package func isAdopted(_ digest: Digest, size: Int64) throws(LayerArchiveError) -> Bool {
+        let path = staging.blobPath(digest)
+        if !File.exists(path) { return false }
+        let content = try DigestingSource(
+            try DescriptorSource(try open(digest, name: path), name: path), limit: .max, excess: "")
+        try content.drain()
+        if content.count == size, content.digest() == digest { return true }
+        do { try File.unlink(path) } catch { throw LayerArchiveError("remove", path, error) }
+        return false
+    }
+
+    /// Where a blob that arrives from elsewhere is written; renamed to `staging.blobPath` once its digest is verified.
+    package func incomingPath(_ digest: Digest) -> String { staging.path + "/blobs/incoming-" + digest.hex }
+
     /// The content with this digest, staged or claimed before.
     package func open(_ digest: Digest, name: String) throws(LayerArchiveError) -> OwnedFD {
         do {

@@ -28,6 +28,13 @@ public struct TerminalAttributes {
         return copy
     }
 
+    /// The same, but what is typed does not appear; the end of the line does not either.
+    public var withoutEcho: TerminalAttributes {
+        var copy = self
+        copy.value.c_lflag &= ~tcflag_t(ECHO)
+        return copy
+    }
+
     /// Whether keys such as ctrl-c make signals (ISIG).
     public var makesSignals: Bool { value.c_lflag & tcflag_t(ISIG) != 0 }
 

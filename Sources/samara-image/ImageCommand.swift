@@ -19,22 +19,31 @@ struct CommandFailure: Error, CustomStringConvertible {
 ///     load [-i FILE|-] [-q]                        prints "Loaded image: NAME" for each
 ///     save [-o FILE] [--format FORMAT] IMAGE…      FORMAT: docker-archive, oci-archive
 ///     gc                                           removes what no image needs
+///     pull [FLAG…] NAME…                           prints each image's id
+///     push [FLAG…] IMAGE [DESTINATION]
+///     login [FLAG…] REGISTRY, logout [FLAG…] [REGISTRY]
 enum ImageCommand {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         var rest = arguments[...]
         guard rest.first == "--root", let root = rest.dropFirst().first, root.hasPrefix("/") else {
-            throw CommandFailure("usage: samara-image --root DIR {load|save|gc} …; DIR is an absolute path")
+            throw CommandFailure(
+                "usage: samara-image --root DIR {load|save|gc|pull|push|login|logout} …; DIR is an absolute path")
         }
         rest = rest.dropFirst(2)
         let store = ImageStore(root: root)
         switch rest.popFirst() {
         case "load"?: try load(store, rest)
         case "save"?: try save(store, rest)
+        case "pull"?: try PullCommand(store, rest).run()
+        case "push"?: try PushCommand(store, rest).run()
+        case "login"?: try LoginCommand(rest).login()
+        case "logout"?: try LoginCommand(rest).logout()
         case "gc"?:
             if let extra = rest.first { throw CommandFailure("gc takes no argument, not \"\(extra)\"") }
             do { try store.garbageCollect() } catch { throw CommandFailure(error.description) }
-        case let other?: throw CommandFailure("unknown command \"\(other)\" (load, save, gc)")
-        case nil: throw CommandFailure("a command is missing (load, save, gc)")
+        case let other?:
+            throw CommandFailure("unknown command \"\(other)\" (load, save, gc, pull, push, login, logout)")
+        case nil: throw CommandFailure("a command is missing (load, save, gc, pull, push, login, logout)")
         }
     }
 
@@ -72,7 +81,7 @@ enum ImageCommand {
     }
 
     /// With one id mapped there is nobody else to own a file; with more, what is not mapped is an error later.
-    private static func ownership(_ warnings: WarningLog) throws(CommandFailure) -> Ownership {
+    static func ownership(_ warnings: WarningLog) throws(CommandFailure) -> Ownership {
         for map in ["/proc/self/uid_map", "/proc/self/gid_map"] {
             let bytes: [UInt8]
             do { bytes = try File.read(map, limit: 65536) } catch {

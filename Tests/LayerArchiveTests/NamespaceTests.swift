@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FaultyServer
 import Foundation
 import ImageStore
 import LayerArchive
@@ -135,6 +136,29 @@ struct NamespaceTests {
         }
     }
 
+    @Test func aFullDiskEndsAPullLikewise() throws {
+        try withDirectory { () throws in
+            let small = try archive { $0.add("small", content: "x") }
+            let image = try ServedImage([[UInt8](repeating: 7, count: 6 << 20)])
+            let server = try FaultyServer { image.reply($0) }
+            defer { server.stop() }
+            try Directory.make(directory + "/store")
+            let script = """
+                mount -t tmpfs -o size=4m none "$2/store" || exit 9
+                "$1" --root "$2/store" load -i "$3" && before=$(cd "$2/store" && find . -printf '%p %s %m\\n' | sort)
+                "$1" --root "$2/store" pull -q "$4"
+                echo "status $?"
+                [ "$before" = "$(cd "$2/store" && find . -printf '%p %s %m\\n' | sort)" ] && echo unchanged
+                """
+            let outcome = try UserNamespace.run([
+                "sh", "-c", script, "sh", try UserNamespace.program, directory, small, server.host + "/large:1",
+            ])
+            #expect(outcome.output == "Loaded image: example.com/image:1\nstatus 125\nunchanged\n", "\(outcome)")
+            #expect(outcome.error.contains("No space left on device; remove images"), "\(outcome)")
+            #expect(outcome.error.split(separator: "\n").count == 1, "\(outcome)")
+        }
+    }
+
     @Test func whatAKilledLoadLeftIsSwept() throws {
         try withDirectory { () throws in
             let path = try archive { $0.add("f", user: 1, content: "x") }
@@ -165,8 +189,8 @@ struct NamespaceTests {
             let root = ["--root", directory + "/store"]
             #expect(try error([]).contains("usage:"))
             #expect(try error(["--root", "relative", "load"]).contains("absolute"))
-            #expect(try error(root) == "Error: a command is missing (load, save, gc)\n")
-            #expect(try error(root + ["frob"]) == "Error: unknown command \"frob\" (load, save, gc)\n")
+            #expect(try error(root) == "Error: a command is missing (load, save, gc, pull, push, login, logout)\n")
+            #expect(try error(root + ["frob"]) == "Error: unknown command \"frob\" (load, save, gc, pull, push, login, logout)\n")
             #expect(try error(root + ["load", "-i"]) == "Error: flag needs an argument: -i\n")
             #expect(try error(root + ["load", "-x"]) == "Error: unknown argument of load: \"-x\"\n")
             #expect(

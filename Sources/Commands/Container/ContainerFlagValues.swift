@@ -17,15 +17,16 @@ enum EntrypointText {
     }
 }
 
-/// --pull. Fetching from a registry is another command's work, so only the policies that need none are accepted.
-enum PullPolicy {
-    static func check(_ text: String) throws(Failure) {
+/// --pull of `run` and `create`, --policy of `pull`: when a registry is asked. podman-pull(1).
+enum PullPolicy: String {
+    case always, missing, never, newer
+
+    init(parsing text: String) throws(Failure) {
         switch text.lowercased() {
-        case "missing", "never", "ifnotpresent", "ifmissing": return
-        case "always", "newer", "ifnewer":
-            throw Failure(
-                "the pull policy \"\(text)\" needs a registry, and this version of samara reads images from archives only: "
-                    + "use --pull=missing and samara load")
+        case "always": self = .always
+        case "missing", "ifnotpresent", "ifmissing": self = .missing
+        case "never": self = .never
+        case "newer", "ifnewer": self = .newer
         default: throw Failure("unsupported pull policy \"\(text)\"")
         }
     }

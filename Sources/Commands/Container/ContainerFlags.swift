@@ -8,7 +8,7 @@ enum ContainerFlags {
         + "sequence of `ctrl-<value>`, where `<value>` is one of: `a-z`, `@`, `^`, `[`, `\\`, `]` or `_`"
 
     static func declarations(forRun: Bool) -> [Flag] {
-        process + identity + isolation + network + storage + life + (forRun ? runOnly : [])
+        process + identity + isolation + network + storage + life + RegistryFlags.forContainers + (forRun ? runOnly : [])
     }
 
     private static var process: [Flag] {

@@ -62,7 +62,7 @@ struct ContainerTranslation {
         if arguments.bool("privileged"), arguments.strings("security-opt").contains("no-new-privileges") {
             throw Failure("--privileged and --security-opt=no-new-privileges cannot be used together")
         }
-        try PullPolicy.check(arguments.string("pull"))
+        _ = try PullPolicy(parsing: arguments.string("pull"))
     }
 
     private func setPod(_ request: inout ContainerRequest) throws(Failure) {

@@ -33,7 +33,9 @@ func createCommand() -> Command<Session> {
             flags: ContainerFlags.declarations(forRun: false), positional: .atLeast(1), isInterspersed: false,
             run: { session, arguments in
                 let engine = try session.engine(arguments)
-                let container = try engine.create(try containerRequest(session, arguments, engine))
+                let request = try containerRequest(session, arguments, engine)
+                try ContainerImage.provide(request.image, arguments, engine)
+                let container = try engine.create(request)
                 try session.print(container.record.id + "\n")
                 return 0
             })
@@ -47,6 +49,7 @@ private func run(_ session: Session, _ arguments: ParsedArguments) throws -> Int
     if request.settings.hasTerminal, request.settings.isInteractive, !Terminal.isTerminal(0) {
         Session.warn("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     }
+    try ContainerImage.provide(request.image, arguments, engine)
     let container = try engine.create(request)
     let code: Int32?
     do { code = try engine.start(container, attach: attach) } catch {

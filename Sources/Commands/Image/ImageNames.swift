@@ -55,8 +55,8 @@ func imageGroup() -> Command<Session> {
         .group(description: "Manage images") {
             [
                 imageExistsCommand(), historyCommand(), imageInspectCommand(), imagesCommand("list", aliases: ["ls"]),
-                loadCommand(), imagePruneCommand(), removeImageCommand("rm"), saveCommand(), tagCommand(),
-                untagCommand(),
+                loadCommand(), imagePruneCommand(), pullCommand(), pushCommand(), removeImageCommand("rm"), saveCommand(),
+                tagCommand(), untagCommand(),
             ]
         }
     }

@@ -113,7 +113,7 @@ extension Engine {
         } catch {
             if case .notKnown = error.cause {
                 throw EngineError(
-                    "\(error.description); load it with 'samara load -i ARCHIVE' or see 'samara images'", kind: .noSuchImage)
+                    "\(error.description); pull it with 'samara pull' or load it with 'samara load -i ARCHIVE'", kind: .noSuchImage)
             }
             throw EngineError(error.description)
         }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import Arguments
+import Engine
+import ImageStore
+import OCISpec
+
+func pullCommand() -> Command<Session> {
+    Command("pull", summary: "Pull an image from a registry") {
+        CommandDeclaration(
+            description: "Pulls an image from a registry and stores it locally.",
+            usage: "[options] IMAGE [IMAGE...]",
+            examples: [
+                "samara pull imageName", "samara pull fedora:latest",
+                "samara pull --platform linux/arm64 docker.io/library/debian",
+            ],
+            flags: RegistryFlags.forTransfers + RegistryFlags.platform + [
+                .string(
+                    "policy", default: "always", help: "Pull image policy (\"always\"|\"missing\"|\"never\"|\"newer\")")
+            ],
+            positional: .atLeast(1),
+            run: { session, arguments in
+                let policy = try PullPolicy(parsing: arguments.string("policy"))
+                var line = ["pull", "--policy", policy.rawValue]
+                line += try RegistryFlags.line(arguments, RegistryFlags.transferNames)
+                line += try RegistryFlags.platformLine(arguments)
+                return try session.engine(arguments).runImageTool(line + ["--"] + arguments.positional)
+            })
+    }
+}
+
+func pushCommand() -> Command<Session> {
+    Command("push", summary: "Push an image to a specified destination") {
+        CommandDeclaration(
+            description: "Pushes a source image to a specified destination. The image is sent as it is stored.",
+            usage: "[options] IMAGE [DESTINATION]",
+            examples: ["samara push quay.io/me/app:1", "samara push app docker://localhost:5000/app:1"],
+            flags: RegistryFlags.forTransfers + [
+                .string("digestfile", help: "Write the digest of the pushed image to the specified file")
+            ],
+            positional: .between(1, 2),
+            run: { session, arguments in
+                let line = ["push"] + (try RegistryFlags.line(arguments, RegistryFlags.transferNames + ["digestfile"]))
+                return try session.engine(arguments).runImageTool(line + ["--"] + arguments.positional)
+            })
+    }
+}
+
+/// The image of `run` and `create`: --pull.
+enum ContainerImage {
+    /// Pulls the image when the policy says so. Its progress goes to standard error and its id nowhere: standard output
+    /// is the container's.
+    static func provide(_ image: String, _ arguments: ParsedArguments, _ engine: Engine) throws {
+        // With --rootfs there is none.
+        if image.isEmpty { return }
+        let policy = try PullPolicy(parsing: arguments.string("pull"))
+        let platform = try RegistryFlags.platformLine(arguments)
+        switch policy {
+        case .never: return
+        case .missing:
+            // With a platform, samara-image knows whether the local image fits.
+            if platform.isEmpty, try isHere(image, engine) { return }
+        case .always, .newer: break
+        }
+        let names = ["authfile", "cert-dir", "creds", "retry", "retry-delay", "tls-verify", "quiet"]
+        let line =
+            ["pull", "--policy", policy.rawValue, "--without-id"]
+            + (try RegistryFlags.line(arguments, names)) + platform + ["--", image]
+        let code = try engine.runImageTool(line)
+        // It has said what went wrong.
+        if code != 0 { throw Reported(exitCode: code) }
+    }
+
+    private static func isHere(_ image: String, _ engine: Engine) throws(ImageStoreError) -> Bool {
+        do throws(ImageStoreError) { _ = try engine.images.resolve(image) } catch {
+            guard ImageLookup.isMissing(error) else { throw error }
+            return false
+        }
+        return true
+    }
+}
