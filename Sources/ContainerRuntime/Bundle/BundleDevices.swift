@@ -42,7 +42,8 @@ struct BundleDevices: ~Copyable {
 
     private static func make(_ root: borrowing RootDirectory, _ device: RuntimeDevice) throws(RuntimeError) {
         do throws(Errno) {
-            let (directory, name) = try root.parent(of: device.path)
+            let name = RootDirectory.lastComponent(device.path)
+            let directory = try root.parent(of: device.path)
             if try isThere(device, directory, name) { return }
             let code = samara_mknodat(
                 directory.raw, name, device.kind.type | device.mode,
@@ -78,7 +79,7 @@ struct BundleDevices: ~Copyable {
         let status = try File.status(source)
         // The host's file of that name must be the device that was asked for.
         guard status.mode & 0o170000 == device.kind.type, status.specialDevice == samara_makedev(device.major, device.minor) else {
-            throw .noSuchDevice
+            throw Errno(rawValue: ENODEV)
         }
         do { _ = try File.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666, at: directory.raw) } catch .fileExists {}
         let target = try File.open(name, O_PATH | O_NOFOLLOW, at: directory.raw)

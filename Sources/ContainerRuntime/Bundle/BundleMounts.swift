@@ -25,6 +25,9 @@ struct BundleMounts: ~Copyable {
             let target = try root.open(mount.destination)
             return try setAttributes(mount, target)
         }
+        if !mount.isBind, mount.data.contains(where: { ($0.value?.utf8.count ?? 0) > 255 }) {
+            return try mountLongOptions(mount)
+        }
         // Of filesystems that Linux itself shapes, a link of the image at the destination must not move them.
         let isSpecial = ["proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"].contains(mount.type) && !mount.isBind
         let tree = try makeTree(mount)
@@ -58,8 +61,6 @@ struct BundleMounts: ~Copyable {
             }
         case "devpts": return try pseudoTerminals(mount)
         default:
-            // fsconfig(2) takes values up to 255 bytes; overlay options may be longer, and are then set by mount(2).
-            if mount.data.contains(where: { ($0.value?.utf8.count ?? 0) > 255 }) { return try longOptions(mount) }
             return try DetachedMount.filesystem(mount.type, source: mount.source, options: mount.data)
         }
     }
@@ -73,7 +74,7 @@ struct BundleMounts: ~Copyable {
 
     private func cgroupTree(_ mount: RuntimeMount) throws(Errno) -> OwnedFD {
         if config.linux.isNew(.cgroup), CgroupLayout.current() == .unified {
-            do { return try DetachedMount.filesystem("cgroup2") } catch .notPermitted {} catch .deviceBusy {}
+            do { return try DetachedMount.filesystem("cgroup2") } catch .notPermitted {} catch .resourceBusy {}
         }
         // Without a cgroup namespace the container would see, and as its root could write, groups that are not its own
         // (CVE-2023-25809).
@@ -82,18 +83,14 @@ struct BundleMounts: ~Copyable {
         return tree
     }
 
-    /// Mounted below a private scratch tmpfs that nothing else sees, then taken as a copy.
-    private func longOptions(_ mount: RuntimeMount) throws(Errno) -> OwnedFD {
-        let scratch = try DetachedMount.filesystem("tmpfs", options: [("size", "64k"), ("mode", "0700")])
-        let target = try root.open(".", O_PATH | O_DIRECTORY)
-        try DetachedMount.attach(scratch, on: target)
+    /// By mount(2), still onto the inode that `target` is: values of fsconfig(2) end at 255 bytes, and an overlay's
+    /// options may be longer.
+    private func mountLongOptions(_ mount: RuntimeMount) throws(Errno) {
         let data = mount.data.map { option in option.value.map { "\(option.key)=\($0)" } ?? option.key }.joined(separator: ",")
-        let path = "/proc/self/fd/\(scratch.raw)"
-        let code = CLinux.mount(mount.source.isEmpty ? mount.type : mount.source, path, mount.type, 0, data)
-        let error = lastErrno()
-        defer { _ = umount2(path, MNT_DETACH) }
-        if code != 0 { throw error }
-        return try DetachedMount.copy(path + "/.", recursive: false)
+        let target = try root.target(mount.destination, isFile: false)
+        let source = mount.source.isEmpty ? mount.type : mount.source
+        _ = try checked(CLinux.mount(source, "/proc/self/fd/\(target.raw)", mount.type, 0, data))
+        try setAttributes(mount, try root.open(mount.destination))
     }
 
     /// What the image has at the destination becomes the content of the new tmpfs.

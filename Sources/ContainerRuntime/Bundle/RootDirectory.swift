@@ -54,15 +54,16 @@ struct RootDirectory: ~Copyable {
         return parent
     }
 
-    /// The directory that holds `path`'s last component (made if missing), which must not be a link itself, and the
-    /// component's name.
-    func parent(of path: String) throws(Errno) -> (directory: OwnedFD, name: String) {
+    static func lastComponent(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "" }
+
+    /// The directory that holds `path`'s last component (made if missing), which must not be a link itself.
+    func parent(of path: String) throws(Errno) -> OwnedFD {
         let components = path.split(separator: "/").map(String.init)
         guard let name = components.last, name != "..", name != "." else { throw .invalidArgument }
         let folder = components.dropLast().joined(separator: "/")
-        if folder.isEmpty { return (try open(".", O_PATH | O_DIRECTORY), name) }
+        if folder.isEmpty { return try open(".", O_PATH | O_DIRECTORY) }
         _ = try target(folder, isFile: false)
-        return (try open(folder, O_PATH | O_DIRECTORY, noFollow: true), name)
+        return try open(folder, O_PATH | O_DIRECTORY, noFollow: true)
     }
 
     static func relative(_ path: String) -> String {

@@ -41,7 +41,8 @@ package enum HookRunner {
                 hook.path, arguments, environment: hook.environment,
                 descriptors: [stdin.readEnd.raw, null.raw, output.writeEnd.raw])
             let pidfd = try Process.openDescriptor(pid)
-            let (reading, inputEnd) = (output.keepingReadEnd(), stdin.keepingWriteEnd())
+            let reading = output.keepingReadEnd()
+            let inputEnd = stdin.keepingWriteEnd()
             return follow(hook, pidfd, inputEnd, reading, input)
         } catch {
             return "exec: `\(hook.path)`: \(error.text)"
@@ -56,8 +57,19 @@ package enum HookRunner {
         Process.ignoreSignals([SIGPIPE])
         try? Waiting.setNonBlocking(stdin.raw)
         try? Waiting.setNonBlocking(reading.raw)
-        var written = input.withUnsafeBytes { write(stdin.raw, $0.baseAddress, $0.count) }
-        let writer: OwnedFD? = written >= 0 && written < input.count ? consume stdin : nil
+        // Closed as soon as everything is written: a hook reads to the end.
+        var writer = stdin.release()
+        defer { if writer >= 0 { close(writer) } }
+        var written = 0
+        func feed() {
+            let count = input[written...].withUnsafeBytes { write(writer, $0.baseAddress, $0.count) }
+            if count > 0 { written += count }
+            if written == input.count || (count < 0 && samara_errno() != EAGAIN) {
+                close(writer)
+                writer = -1
+            }
+        }
+        feed()
         var collected: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         func drain() {
@@ -74,16 +86,12 @@ package enum HookRunner {
             var set = PollSet()
             let process = set.add(pidfd.raw, .readable)
             set.add(reading.raw, .readable)
-            if let writer, written < input.count { set.add(writer.raw, .writable) }
+            if writer >= 0 { set.add(writer, .writable) }
             let now = samara_monotonic_milliseconds()
             let rest = deadline.map { $0 > now ? Int64($0 - now) : 0 }
-            // A closed output would make poll return at once for ever: 20 ms bounds the cost of that.
             if (try? set.wait(timeoutMilliseconds: rest)) == nil { break }
             drain()
-            if let writer, written < input.count {
-                let count = input[written...].withUnsafeBytes { write(writer.raw, $0.baseAddress, $0.count) }
-                if count > 0 { written += count } else if samara_errno() != EAGAIN { written = input.count }
-            }
+            if writer >= 0 { feed() }
             hasEnded = set.events(process).contains(.readable)
             if !hasEnded, set.events(1).contains(.hangUp) {
                 hasEnded = Process.waitForEnd(pidfd, milliseconds: rest.map { Int32(clamping: $0) } ?? -1)

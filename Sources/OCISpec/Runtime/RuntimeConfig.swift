@@ -44,7 +44,7 @@ package struct RuntimeConfig: Sendable {
         mounts = []
         for mount in try fields.objects("mounts") { mounts.append(try RuntimeMount(mount)) }
         hooks = try RuntimeHooks(try fields.fields("hooks"))
-        linux = try RuntimeLinux(try fields.fields("linux") ?? RuntimeFields([:], path: "linux"))
+        linux = try RuntimeLinux(RuntimeFields(fields.value("linux") ?? [:], path: "linux"))
         try validate(fields)
     }
 

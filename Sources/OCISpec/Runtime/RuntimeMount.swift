@@ -30,7 +30,8 @@ package struct RuntimeMount: Sendable {
         destination = given.hasPrefix("/") ? given : "/" + given
         type = try fields.string("type") ?? ""
         source = try fields.string("source") ?? ""
-        if !(try fields.array("uidMappings")).isEmpty || !(try fields.array("gidMappings")).isEmpty {
+        let mappings = try fields.array("uidMappings") + fields.array("gidMappings")
+        if !mappings.isEmpty {
             throw fields.failure("uidMappings", "id-mapped mounts are not supported")
         }
         if type == "bind" { isBind = true }
