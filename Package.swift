@@ -37,6 +37,7 @@ let package = Package(
         .executable(name: "samara", targets: ["samara"]),
         .executable(name: "samara-net", targets: ["samara-net"]),
         .executable(name: "samara-image", targets: ["samara-image"]),
+        .executable(name: "samara-runtime", targets: ["samara-runtime"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1")
@@ -79,10 +80,16 @@ let package = Package(
             ]),
         library("Commands", ["Engine", "ImageStore", "Monitor", "PodNetwork", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
+        library(
+            "RuntimeCommands",
+            ["ContainerRuntime", "Arguments", "OCISpec", "JSON", "LinuxSystem", "CLinux", system]),
+
         program("samara", ["Commands"]),
+        program("samara-runtime", ["RuntimeCommands"]),
         program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
         program("samara-image", ["RegistryClient", "LayerArchive", "ImageStore", "OCISpec", "Presentation", "JSON", "LinuxSystem", "CLinux", system], isStatic: false),
 
+        tests("RuntimeTests", ["ContainerRuntime", "RuntimeCommands", "OCISpec", "JSON", "LinuxSystem", "CLinux"]),
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),
         tests("ArgumentsTests", ["Arguments"]),

@@ -18,9 +18,10 @@ extension UnixSocket {
         return fd
     }
 
-    /// A SOCK_SEQPACKET connection to the listener at `path`. ECONNREFUSED: nobody listens there any more.
-    public static func connect(path: String) throws(Errno) -> OwnedFD {
-        let fd = try seqpacket()
+    /// A connection to the listener at `path`, whose type is SOCK_SEQPACKET unless said otherwise. ECONNREFUSED: nobody
+    /// listens there any more.
+    public static func connect(path: String, type: Int32 = Int32(samara_sock_seqpacket)) throws(Errno) -> OwnedFD {
+        let fd = OwnedFD(try checked(socket(AF_UNIX, type | Int32(samara_sock_cloexec), 0)))
         let directory = try openDirectory(of: path)
         var address = try shortAddress(path, in: directory)
         let raw = fd.raw

@@ -67,6 +67,7 @@ extern int mount(const char *source, const char *target, const char *type, unsig
 extern int umount2(const char *target, int flags);
 
 #include "CLinuxTerminal.h"
+#include "CLinuxRuntime.h"
 
 #ifndef MOVE_MOUNT_F_EMPTY_PATH
 #define MOVE_MOUNT_F_EMPTY_PATH 0x00000004

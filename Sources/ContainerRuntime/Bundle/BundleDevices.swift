@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import LinuxSystem
+import OCISpec
+import SystemPackage
+
+/// The nodes and links of a container's /dev: config-linux.md, "Default Devices", and those that the config adds.
+struct BundleDevices: ~Copyable {
+    private static let standard: [(name: String, major: UInt32, minor: UInt32)] = [
+        ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
+    ]
+    private static let links: [(name: String, target: String)] = [
+        ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"),
+    ]
+
+    /// Makes them below `root`; nothing when a bind mount provides the whole of /dev.
+    static func make(_ root: borrowing RootDirectory, _ config: RuntimeConfig) throws(RuntimeError) {
+        let isProvided = config.mounts.contains { $0.isBind && RootDirectory.relative($0.destination) == "dev" }
+        if isProvided { return }
+        let former = umask(0)
+        defer { _ = umask(former) }
+        for device in standard {
+            let spec = RuntimeDevice(
+                "/dev/" + device.name, major: device.major, minor: device.minor)
+            // A node that the config lists itself is made with the config's mode.
+            if !config.linux.devices.contains(where: { $0.path == spec.path }) { try make(root, spec) }
+        }
+        for device in config.linux.devices { try make(root, device) }
+        do throws(Errno) {
+            // An image whose /dev is a link must not receive them elsewhere (CVE-2026-41579, CVE-2026-47766).
+            let directory = try root.open("dev", O_PATH | O_DIRECTORY, noFollow: true)
+            for link in links {
+                do { try File.symlink(link.target, link.name, at: directory.raw) } catch .fileExists {
+                    // The image's own; a container that changes it harms only itself.
+                }
+            }
+        } catch {
+            throw RuntimeError("create the links in", "/dev", error)
+        }
+    }
+
+    private static func make(_ root: borrowing RootDirectory, _ device: RuntimeDevice) throws(RuntimeError) {
+        do throws(Errno) {
+            let name = RootDirectory.lastComponent(device.path)
+            let directory = try root.parent(of: device.path)
+            if try isThere(device, directory, name) { return }
+            let code = samara_mknodat(
+                directory.raw, name, device.kind.type | device.mode,
+                device.kind == .fifo ? 0 : samara_makedev(device.major, device.minor))
+            if code == 0 {
+                _ = try checked(fchownat(directory.raw, name, device.user, device.group, AT_SYMLINK_NOFOLLOW))
+                _ = try checked(fchmodat(directory.raw, name, device.mode, 0))
+                return
+            }
+            // A user namespace may not make nodes: mknod(2), EPERM. The host's node is bound on an empty file instead.
+            guard lastErrno() == .notPermitted, device.kind != .fifo else { throw lastErrno() }
+            try bind(device, directory, name)
+        } catch {
+            throw RuntimeError("create the device", device.path, error)
+        }
+    }
+
+    private static func isThere(_ device: RuntimeDevice, _ directory: borrowing OwnedFD, _ name: String) throws(Errno) -> Bool {
+        let status: FileStatus
+        do { status = try File.status(name, follow: false, at: directory.raw) } catch .noSuchFileOrDirectory { return false }
+        if status.mode & 0o170000 == device.kind.type,
+            device.kind == .fifo || status.specialDevice == samara_makedev(device.major, device.minor)
+        {
+            return true
+        }
+        // An empty file is what an earlier bind left in an image without a tmpfs on /dev.
+        if status.isRegular, status.size == 0 { return false }
+        throw .fileExists
+    }
+
+    private static func bind(_ device: RuntimeDevice, _ directory: borrowing OwnedFD, _ name: String) throws(Errno) {
+        let source = try DetachedMount.copy(device.path, recursive: false)
+        let status = try File.status(source)
+        // The host's file of that name must be the device that was asked for.
+        guard status.mode & 0o170000 == device.kind.type, status.specialDevice == samara_makedev(device.major, device.minor) else {
+            throw Errno(rawValue: ENODEV)
+        }
+        do { _ = try File.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666, at: directory.raw) } catch .fileExists {}
+        let target = try File.open(name, O_PATH | O_NOFOLLOW, at: directory.raw)
+        guard try File.status(target).isRegular else { throw .fileExists }
+        try DetachedMount.attach(source, on: target)
+    }
+}
+
+extension RuntimeDevice {
+    fileprivate init(_ path: String, major: UInt32, minor: UInt32) {
+        self.init(path: path, kind: .character, major: major, minor: minor, mode: 0o666, user: 0, group: 0)
+    }
+}
+
+extension RuntimeDevice.Kind {
+    /// S_IFCHR, S_IFBLK or S_IFIFO.
+    fileprivate var type: UInt32 {
+        switch self {
+        case .character, .unbufferedCharacter: 0o020000
+        case .block: 0o060000
+        case .fifo: 0o010000
+        }
+    }
+}
