@@ -28,7 +28,14 @@ enum Benchmark {
         let runner = try ProcessRunner(directory: workspace.path)
         let progress = Progress()
         var report = Report(scenario: options.scenario, facts: .gather(workspace: workspace.path))
-        var scenario = StartScenario(options, Tools(ProcessInfo.processInfo.environment), workspace, runner, progress)
+        let tools = Tools(ProcessInfo.processInfo.environment)
+        let holder: UserNamespace
+        do { holder = try UserNamespace(tools, workspace, runner) } catch {
+            runner.endEverything()
+            try? FileManager.default.removeItem(atPath: workspace.path)
+            throw error
+        }
+        var scenario = StartScenario(options, tools, workspace, runner, holder, progress)
         var status: Int32 = 0
         do { try scenario.run(report: &report) } catch is Interrupted {
             report.stopped = "interrupted"
@@ -41,6 +48,10 @@ enum Benchmark {
         progress.end()
         progress.say("cleaning up")
         scenario.cleanUp()
+        // Podman's pause process and Samara's holder have nothing to hold any more, and would write where they live.
+        runner.endEverything(except: holder.pid)
+        holder.remove(workspace.path)
+        holder.end()
         runner.endEverything()
         try? FileManager.default.removeItem(atPath: workspace.path)
         if FileManager.default.fileExists(atPath: workspace.path) { progress.say("\(workspace.path) could not be removed whole") }

@@ -69,8 +69,8 @@ enum Bundle {
                 + (range.map { [["containerID": 1, "hostID": $0.first, "size": $0.count]] } ?? [])
         }
         let user = NSUserName()
-        let users = mapsRange ? try Floor.subordinateRange("/etc/subuid", user) : nil
-        let groups = mapsRange ? try Floor.subordinateRange("/etc/subgid", user) : nil
+        let users = mapsRange ? UserNamespace.subordinateRange("/etc/subuid", user) : nil
+        let groups = mapsRange ? UserNamespace.subordinateRange("/etc/subgid", user) : nil
         var terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
         if groups != nil { terminals.append("gid=5") }
         var linux: [String: Any] = [

@@ -104,16 +104,25 @@ final class ProcessRunner {
     // MARK: Ending
 
     /// Ends every process that any command has left, and those that they leave in turn.
-    func endEverything() {
+    ///
+    /// - Parameter kept: stays, with the process that it belongs to.
+    func endEverything(except kept: Int32? = nil) {
         let deadline = cbench_now_ns() + 5_000_000_000
         while cbench_now_ns() < deadline {
-            let left = children()
+            let left = children().filter { pid in pid != kept && kept.map { parent(of: $0) != pid } ?? true }
             if left.isEmpty { break }
             for pid in left { kill(pid, SIGKILL) }
             _ = cbench_next_signal(signals, 20)
             while cbench_reap(-1).pid > 0 {}
         }
-        residents = []
+        residents = children()
+    }
+
+    /// The fourth field of /proc/PID/stat, after a name that may contain anything but a last parenthesis.
+    private func parent(of pid: Int32) -> Int32? {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return nil }
+        let fields = text[name...].split(separator: " ")
+        return fields.count > 2 ? Int32(fields[2]) : nil
     }
 
     private func end(_ pid: Int32) {

@@ -17,9 +17,13 @@ struct StartScenario {
     private var engines: [ContainerEngine] = []
     private var absent: [AbsentPeer] = []
     private var containers: [String: String] = [:]
-    private var floor: Floor?
+    private let holder: UserNamespace
 
-    init(_ options: Options, _ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner, _ progress: Progress) {
+    init(
+        _ options: Options, _ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner, _ holder: UserNamespace,
+        _ progress: Progress
+    ) {
+        self.holder = holder
         self.options = options
         self.tools = tools
         self.workspace = workspace
@@ -35,10 +39,9 @@ struct StartScenario {
         }
         let root = try RootFilesystem.unpack(image, workspace, runner)
         try findEngines(image)
-        let floor = try Floor(tools, root: root, filterFile: samaraFilter, workspace, runner)
-        self.floor = floor
+        let floor = try Floor(root: root, filterFile: samaraFilter, holder, workspace, runner)
         report.facts.notes.append("The floor's seccomp filter is \(floor.filterText).")
-        if !floor.hasSubordinateIDs {
+        if !holder.hasSubordinateIDs {
             report.facts.notes.append("This user has no subordinate IDs: the floor maps a single ID.")
         }
         report.facts.containers = containers
@@ -60,10 +63,6 @@ struct StartScenario {
 
     func cleanUp() {
         for engine in engines { engine.cleanUp(runner) }
-        if let floor {
-            floor.remove(workspace.path)
-            floor.end()
-        }
     }
 
     // MARK: Preparing
@@ -114,6 +113,9 @@ struct StartScenario {
         group.cases += [
             Case(id: "floor", peer: "floor", label: "all namespaces, overlay, OCI mounts, capabilities, seccomp", steps: [floor.start()]),
             Case(id: "floor-masks", peer: "floor", label: "and Podman's masked and read-only paths", steps: [floor.start(["--masks"])]),
+            Case(
+                id: "floor-volatile", peer: "floor", label: "a volatile overlay", steps: [floor.start(["--volatile"])],
+                note: "the kernel writes an overlay's upper file system back when it is unmounted, unless it is volatile"),
             Case(id: "floor-directory", peer: "floor", label: "a directory as root instead of the overlay", steps: [floor.start(overlay: false)]),
             Case(id: "floor-no-seccomp", peer: "floor", label: "without the seccomp filter", steps: [floor.start(filtered: false)]),
             Case(
@@ -141,8 +143,7 @@ struct StartScenario {
         let profiles = ["/usr/share/containers/seccomp.json", (tools.newerFolder ?? "") + "/etc/seccomp.json"]
         let profile = profiles.first(where: FileManager.default.fileExists(atPath:))
         if profile == nil { progress.say("no seccomp.json of the container packages: runtimes run without a filter") }
-        let hasRange = floor?.hasSubordinateIDs ?? false
-        for mapsRange in hasRange ? [true, false] : [false] {
+        for mapsRange in holder.hasSubordinateIDs ? [true, false] : [false] {
             let bundle = try Bundle.make(
                 mapsRange ? "bundle" : "bundle-single", root: root, mapsRange: mapsRange, arguments: ["/bin/true"],
                 seccompProfile: profile, workspace)
