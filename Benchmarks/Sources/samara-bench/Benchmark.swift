@@ -2,6 +2,15 @@
 import Foundation
 import Glibc
 
+/// What one scenario does between the common beginning and the common end.
+protocol Scenario {
+    /// Fills the report as far as it gets.
+    mutating func run(report: inout Report) throws
+
+    /// Removes what engines keep; processes and files are ended and removed by the caller.
+    func cleanUp()
+}
+
 @main
 enum Benchmark {
     static func main() {
@@ -35,7 +44,11 @@ enum Benchmark {
             try? FileManager.default.removeItem(atPath: workspace.path)
             throw error
         }
-        var scenario = StartScenario(options, tools, workspace, runner, holder, progress)
+        var scenario: any Scenario =
+            switch options.scenario {
+            case "forward": ForwardScenario(options, tools, workspace, runner, holder, progress)
+            default: StartScenario(options, tools, workspace, runner, holder, progress)
+            }
         var status: Int32 = 0
         do { try scenario.run(report: &report) } catch is Interrupted {
             report.stopped = "interrupted"

@@ -83,9 +83,12 @@ struct ContainerEngine {
 
     // MARK: Preparing
 
+    /// Loads the image.
+    func load(_ image: String, _ runner: ProcessRunner) throws { try runner.output(command("load", "-i", image)) }
+
     /// Loads the image and checks what a container of this engine is; the text is for the report.
     func prepare(_ image: String, _ runner: ProcessRunner) throws -> String {
-        try runner.output(command("load", "-i", image))
+        try load(image, runner)
         let probe = try runner.run(command(["run", "--rm", "--network", "none", Self.image] + ContainerProbe.arguments), capturesOutput: true)
         guard probe.status == 0 else { throw BenchError("a container does not run: \(ProcessRunner.reason(probe))") }
         // Rootless Podman executes itself again, but the same file.

@@ -14,6 +14,7 @@ final class ProcessRunner {
     private let errorFile: Int32
     /// Children that are meant to stay: holders, keepers, monitors of running containers.
     private var residents: Set<Int32> = []
+    private var residentOutputs: [Int32] = []
     /// During the cleanup an interrupt changes nothing.
     var ignoresInterrupts = false
 
@@ -79,7 +80,8 @@ final class ProcessRunner {
         residents.insert(pid)
         close(input[0])
         close(output[1])
-        defer { close(output[0]) }
+        // Kept open: whatever it writes later must not end it.
+        residentOutputs.append(output[0])
         var line: [UInt8] = []
         var byte: UInt8 = 0
         while read(output[0], &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
@@ -190,6 +192,24 @@ final class ProcessRunner {
         }
         return found
     }
+
+    // MARK: Looking
+
+    /// Every process below this one.
+    func descendants() -> Set<Int32> {
+        let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+        let parents = Dictionary(pids.compactMap { pid in parent(of: pid).map { (pid, $0) } }) { first, _ in first }
+        let own = getpid()
+        return Set(
+            pids.filter { pid in
+                var ancestor = parents[pid]
+                while let current = ancestor, current != own, current > 1 { ancestor = parents[current] }
+                return ancestor == own
+            })
+    }
+
+    /// Waits without measuring; an interrupt ends it.
+    func pause(milliseconds: Int32) throws { try handle(cbench_next_signal(signals, milliseconds)) }
 
     // MARK: Output files
 

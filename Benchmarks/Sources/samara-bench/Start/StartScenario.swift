@@ -5,7 +5,7 @@ import Foundation
 ///
 /// Groups: `run` (a container alone, without network), `pod-run` (a container in a running pod), `exec` (a process in a
 /// running container), `pod` (create and remove), `ps` (list).
-struct StartScenario {
+struct StartScenario: Scenario {
     static let groups = ["run", "pod-run", "exec", "pod", "ps"]
 
     let options: Options
