@@ -23,7 +23,8 @@ enum Benchmark {
         do {
             let options = try Options(arguments)
             guard getuid() != 0 else {
-                throw BenchError("this measures what an unprivileged user gets, and root is exempt from limits: run hack/bench")
+                throw BenchError(
+                    "this measures what an unprivileged user gets, and root is exempt from limits: run hack/bench")
             }
             exit(try run(options))
         } catch {
@@ -67,8 +68,11 @@ enum Benchmark {
         holder.end()
         runner.endEverything()
         try? FileManager.default.removeItem(atPath: workspace.path)
-        if FileManager.default.fileExists(atPath: workspace.path) { progress.say("\(workspace.path) could not be removed whole") }
-        report.facts.loadAverageAfter = ((try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? "").trimmingCharacters(in: .newlines)
+        if FileManager.default.fileExists(atPath: workspace.path) {
+            progress.say("\(workspace.path) could not be removed whole")
+        }
+        report.facts.loadAverageAfter = ((try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? "")
+            .trimmingCharacters(in: .newlines)
         print(report.text, terminator: "")
         if let json = options.json { try report.write(to: json) }
         return status

@@ -9,12 +9,17 @@ struct Options {
     var warmUp: Int { wantedWarmUp ?? (scenario == "forward" ? 0 : 2) }
     /// What --only names; empty for all.
     private var only: [String] = []
-    var groups: [String] { only.isEmpty ? (scenario == "forward" ? ForwardLoad.all.map(\.id) : StartScenario.groups) : only }
+    var groups: [String] {
+        only.isEmpty ? (scenario == "forward" ? ForwardLoad.all.map(\.id) : StartScenario.groups) : only
+    }
     var peers: [String] = []
     var json: String?
     private var wantedSeconds: Double?
     var secondsPerGroup: Double { wantedSeconds ?? (scenario == "forward" ? 900 : 180) }
     var loadSeconds = 1.0
+    /// Of iperf3's client; nil leaves the host's default.
+    var congestionControl: String?
+    var countsSystemCalls = false
     var listedContainers = 20
     var seed: UInt64 = UInt64.random(in: 1...999_999)
 
@@ -36,6 +41,8 @@ struct Options {
           --peers LIST   only peers whose names begin with one of these; the floor is always there
           --seconds N    begin no further round of a group after this time (default: 180; forward: 900)
           --load N       seconds of each single load of forward (default: 1)
+          --congestion ALGORITHM   of iperf3's sender in forward (default: the host's)
+          --syscalls     start: count the system calls of one run each, under strace
           --listed N     containers in the list of the group ps (default: 20)
           --seed N       of the order in a round (default: random; reported)
           --json FILE    write every raw number
@@ -51,12 +58,17 @@ struct Options {
     init(_ arguments: [String]) throws {
         var rest = arguments[...]
         func value(_ name: String) throws -> String {
-            guard let value = rest.popFirst() else { throw BenchError("\(name) needs a value; see samara-bench --help") }
+            guard let value = rest.popFirst() else {
+                throw BenchError("\(name) needs a value; see samara-bench --help")
+            }
             return value
         }
-        func number<Value: LosslessStringConvertible & Comparable>(_ name: String, atLeast least: Value) throws -> Value {
+        func number<Value: LosslessStringConvertible & Comparable>(_ name: String, atLeast least: Value) throws -> Value
+        {
             let text = try value(name)
-            guard let number = Value(text), number >= least else { throw BenchError("\(name) must be a number of at least \(least), not `\(text)`") }
+            guard let number = Value(text), number >= least else {
+                throw BenchError("\(name) must be a number of at least \(least), not `\(text)`")
+            }
             return number
         }
         while let argument = rest.popFirst() {
@@ -64,6 +76,8 @@ struct Options {
             case "--rounds": wantedRounds = try number(argument, atLeast: 1)
             case "--warm-up": wantedWarmUp = try number(argument, atLeast: 0)
             case "--seconds": wantedSeconds = try number(argument, atLeast: 1)
+            case "--congestion": congestionControl = try value(argument)
+            case "--syscalls": countsSystemCalls = true
             case "--load": loadSeconds = try number(argument, atLeast: 1)
             case "--listed": listedContainers = try number(argument, atLeast: 1)
             case "--seed": seed = try number(argument, atLeast: 0)
@@ -75,7 +89,10 @@ struct Options {
             }
         }
         guard ["start", "forward"].contains(scenario) else {
-            throw BenchError(scenario.isEmpty ? "which scenario? See samara-bench --help" : "there is no scenario \(scenario); see samara-bench --help")
+            throw BenchError(
+                scenario.isEmpty
+                    ? "which scenario? See samara-bench --help"
+                    : "there is no scenario \(scenario); see samara-bench --help")
         }
         let known = scenario == "forward" ? ForwardLoad.all.map(\.id) : StartScenario.groups
         if let unknown = only.first(where: { !known.contains($0) }) {

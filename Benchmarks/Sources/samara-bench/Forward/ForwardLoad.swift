@@ -25,7 +25,10 @@ struct ForwardLoad {
     ]
 
     /// The client, on the host.
-    func client(_ tools: Tools, bulkPort: Int, loadPort: Int, seconds: Double, _ environment: [String: String]) throws -> Command {
+    func client(
+        _ tools: Tools, bulkPort: Int, loadPort: Int, seconds: Double, congestionControl: String? = nil,
+        _ environment: [String: String]
+    ) throws -> Command {
         var command: Command
         switch kind {
         case .throughput(let streams, let reverse):
@@ -33,15 +36,17 @@ struct ForwardLoad {
             command = Command(
                 path: iperf,
                 arguments: ["-c", "127.0.0.1", "-p", "\(bulkPort)", "-J", "-t", "\(Int(seconds))", "-P", "\(streams)"]
-                    + (reverse ? ["-R"] : []), environment: environment)
+                    + (reverse ? ["-R"] : []) + (congestionControl.map { ["-C", $0] } ?? []), environment: environment)
         case .roundTrips(let bytes):
             command = Command(
-                path: try tools.program("net-load"), arguments: ["rr", "127.0.0.1", "\(loadPort)", "\(bytes)", "\(seconds)"],
+                path: try tools.program("net-load"),
+                arguments: ["rr", "127.0.0.1", "\(loadPort)", "\(bytes)", "\(seconds)"],
                 environment: environment)
         case .connections(let concurrency):
             command = Command(
                 path: try tools.program("net-load"),
-                arguments: ["crr", "127.0.0.1", "\(loadPort)", "\(concurrency)", "\(seconds)"], environment: environment)
+                arguments: ["crr", "127.0.0.1", "\(loadPort)", "\(concurrency)", "\(seconds)"], environment: environment
+            )
         }
         command.timeLimitSeconds = seconds * 3 + 5
         return command
@@ -64,9 +69,15 @@ struct ForwardLoad {
             else { throw BenchError("iperf3: \(object["error"] as? String ?? "nothing was received")") }
             return ([(metric("rate", "Gbit/s"), bits / 1e9)], bytes / 1e9)
         case .roundTrips:
-            guard let count = number("count"), count > 0, let p50 = number("p50"), let p99 = number("p99"), let p999 = number("p999")
+            guard let count = number("count"), count > 0, let p50 = number("p50"), let p99 = number("p99"),
+                let p999 = number("p999")
             else { throw BenchError("no round trip was completed") }
-            return ([(metric("p50", "p50 us"), p50 / 1e3), (metric("p99", "p99 us"), p99 / 1e3), (metric("p999", "p99.9 us"), p999 / 1e3)], count)
+            return (
+                [
+                    (metric("p50", "p50 us"), p50 / 1e3), (metric("p99", "p99 us"), p99 / 1e3),
+                    (metric("p999", "p99.9 us"), p999 / 1e3),
+                ], count
+            )
         case .connections:
             guard let count = number("count"), count > 0, let p50 = number("p50"), let p99 = number("p99"),
                 let seconds = number("seconds"), let errors = number("errors")
@@ -81,12 +92,20 @@ struct ForwardLoad {
     }
 
     /// CPU time for the amount: seconds per GB, or microseconds per operation.
-    func cpuMetric(_ whose: String, _ suffix: String, nanoseconds: Double, amount: Double) -> (MetricReport.Metric, Double) {
+    func cpuMetric(_ whose: String, _ suffix: String, nanoseconds: Double, amount: Double) -> (
+        MetricReport.Metric, Double
+    ) {
         switch kind {
         case .throughput:
-            (MetricReport.Metric(id: "\(id)-\(suffix)", title: "\(title) \(whose) cpu s/GB"), nanoseconds / 1e9 / amount)
+            (
+                MetricReport.Metric(id: "\(id)-\(suffix)", title: "\(title) \(whose) cpu s/GB"),
+                nanoseconds / 1e9 / amount
+            )
         case .roundTrips, .connections:
-            (MetricReport.Metric(id: "\(id)-\(suffix)", title: "\(title) \(whose) cpu us/op"), nanoseconds / 1e3 / amount)
+            (
+                MetricReport.Metric(id: "\(id)-\(suffix)", title: "\(title) \(whose) cpu us/op"),
+                nanoseconds / 1e3 / amount
+            )
         }
     }
 }

@@ -31,7 +31,8 @@ final class ForwardScenario: Scenario {
         forwarders.append(try setup.loopback())
         try startEngines()
         try startBareForwarders()
-        var result = MetricReport(title: "Published ports, TCP, client on 127.0.0.1", wantedRounds: options.rounds, seed: options.seed)
+        var result = MetricReport(
+            title: "Published ports, TCP, client on 127.0.0.1", wantedRounds: options.rounds, seed: options.seed)
         result.subjects = forwarders.map { MetricReport.Subject(name: $0.name, note: $0.note) }
         result.absent = absent
         // What has been found is reported even when the rest is interrupted.
@@ -46,7 +47,9 @@ final class ForwardScenario: Scenario {
     // MARK: Setting up
 
     private func startEngines() throws {
-        guard let image = tools.image else { throw BenchError("SAMARA_IMAGES must name the folder with busybox.tar (hack/make-images)") }
+        guard let image = tools.image else {
+            throw BenchError("SAMARA_IMAGES must name the folder with busybox.tar (hack/make-images)")
+        }
         let found = try ContainerEngine.find(tools, workspace, runner)
         absent += found.absent.filter { options.includes($0.peer) }
         for engine in found.engines where options.includes(engine.name) {
@@ -69,7 +72,9 @@ final class ForwardScenario: Scenario {
                 try attempt(path) {
                     let version = try runner.version(of: path, environment)
                     switch tool {
-                    case "pasta": return try setup.pasta(path, version == "of unknown version" && index == 0 ? "installed" : version)
+                    case "pasta":
+                        return try setup.pasta(
+                            path, version == "of unknown version" && index == 0 ? "installed" : version)
                     case "slirp4netns": return try setup.slirp4netns(path, version, index)
                     default: return try setup.rootlesskit(path, version, index)
                     }
@@ -97,7 +102,9 @@ final class ForwardScenario: Scenario {
             for load in loads {
                 for index in forwarders.indices.shuffled(using: &generator) {
                     do {
-                        for (metric, value) in try run(load, forwarders[index]) { result.add(value, metric, subject: index, round: round) }
+                        for (metric, value) in try run(load, forwarders[index]) {
+                            result.add(value, metric, subject: index, round: round)
+                        }
                     } catch let error as BenchError {
                         result.subjects[index].failures.append("\(load.title): \(error)")
                     }
@@ -110,7 +117,9 @@ final class ForwardScenario: Scenario {
 
     private func run(_ load: ForwardLoad, _ forwarder: Forwarder) throws -> [(MetricReport.Metric, Double)] {
         let client = try load.client(
-            tools, bulkPort: forwarder.bulkPort, loadPort: forwarder.loadPort, seconds: options.loadSeconds, setup.holder.environment)
+            tools, bulkPort: forwarder.bulkPort, loadPort: forwarder.loadPort, seconds: options.loadSeconds,
+            congestionControl: options.congestionControl,
+            setup.holder.environment)
         let machine = Forwarder.machineCPU()
         let carriers = forwarder.carrierCPU()
         let outcome = try runner.run(client, capturesOutput: true)
@@ -123,7 +132,9 @@ final class ForwardScenario: Scenario {
             throw BenchError("its processes used no time: something else carried the traffic")
         }
         var values = figures.values
-        if !forwarder.carriers.isEmpty { values.append(load.cpuMetric("forwarder", "carrier-cpu", nanoseconds: carried, amount: figures.amount)) }
+        if !forwarder.carriers.isEmpty {
+            values.append(load.cpuMetric("forwarder", "carrier-cpu", nanoseconds: carried, amount: figures.amount))
+        }
         values.append(load.cpuMetric("machine", "machine-cpu", nanoseconds: all, amount: figures.amount))
         return values
     }

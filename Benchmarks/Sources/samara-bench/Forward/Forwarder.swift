@@ -25,7 +25,8 @@ struct Forwarder {
     /// Busy time of the whole machine in nanoseconds, of 10 ms resolution: proc_stat(5).
     static func machineCPU() -> UInt64 {
         let text = (try? String(contentsOfFile: "/proc/stat", encoding: .utf8)) ?? ""
-        let fields = text.split(separator: "\n").first?.split(separator: " ").dropFirst().compactMap { UInt64($0) } ?? []
+        let fields =
+            text.split(separator: "\n").first?.split(separator: " ").dropFirst().compactMap { UInt64($0) } ?? []
         guard fields.count >= 8 else { return 0 }
         // user nice system irq softirq steal; not idle and iowait
         return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6] + fields[7]) * 10_000_000
@@ -45,7 +46,8 @@ struct ForwarderSetup {
     // MARK: The limit
 
     func loopback() throws -> Forwarder {
-        let forwarder = Forwarder(name: "loopback", bulkPort: Int(cbench_free_port()), loadPort: Int(cbench_free_port()))
+        let forwarder = Forwarder(
+            name: "loopback", bulkPort: Int(cbench_free_port()), loadPort: Int(cbench_free_port()))
         _ = try runner.startResident(shell(servers(forwarder.bulkPort, forwarder.loadPort), holder.environment))
         return forwarder
     }
@@ -66,7 +68,8 @@ struct ForwarderSetup {
             let linker = try Self.dynamicLinker()
             try runner.output(
                 engine.command(
-                    "run", "-d", "--pod", "forward", "-v", "/usr:/usr:ro", ContainerEngine.image, linker, iperf, "-s", "-p",
+                    "run", "-d", "--pod", "forward", "-v", "/usr:/usr:ro", ContainerEngine.image, linker, iperf, "-s",
+                    "-p",
                     "\(Self.bulk)"))
             try runner.output(
                 engine.command(
@@ -84,7 +87,8 @@ struct ForwarderSetup {
                 Command(
                     path: path,
                     arguments: [
-                        "--foreground", "--config-net", "-t", "127.0.0.1/\(ports.0):\(Self.bulk),\(ports.1):\(Self.load)", "-u", "none",
+                        "--foreground", "--config-net", "-t",
+                        "127.0.0.1/\(ports.0):\(Self.bulk),\(ports.1):\(Self.load)", "-u", "none",
                         "-T", "none", "-U", "none", "--", "/bin/sh", "-c", servers(Self.bulk, Self.load),
                     ], environment: holder.environment))
         }
@@ -99,19 +103,22 @@ struct ForwarderSetup {
                 Command(
                     path: path,
                     arguments: [
-                        "-c", "--mtu=65520", "--enable-sandbox", "--enable-seccomp", "--disable-host-loopback", "-a", socket,
+                        "-c", "--mtu=65520", "--enable-sandbox", "--enable-seccomp", "--disable-host-loopback", "-a",
+                        socket,
                         "\(pod.pid)", "tap0",
                     ], environment: holder.environment))
             _ = try runner.startResident(
                 Command(
                     path: "/usr/bin/nsenter",
                     arguments: [
-                        "-U", "--preserve-credentials", "-n", "-t", "\(pod.pid)", "/bin/sh", "-c", servers(Self.bulk, Self.load),
+                        "-U", "--preserve-credentials", "-n", "-t", "\(pod.pid)", "/bin/sh", "-c",
+                        servers(Self.bulk, Self.load),
                     ], environment: holder.environment))
             for (host, guest) in [(ports.0, Self.bulk), (ports.1, Self.load)] {
                 try request(
                     socket,
-                    #"{"execute":"add_hostfwd","arguments":{"proto":"tcp","host_addr":"127.0.0.1","host_port":\#(host),"guest_port":\#(guest)}}"#)
+                    #"{"execute":"add_hostfwd","arguments":{"proto":"tcp","host_addr":"127.0.0.1","host_port":\#(host),"guest_port":\#(guest)}}"#
+                )
             }
         }
     }
@@ -130,7 +137,8 @@ struct ForwarderSetup {
                     arguments: [
                         "--state-dir", workspace.path + "/rootlesskit\(index)", "--net=slirp4netns", "--mtu=65520",
                         "--disable-host-loopback", "--copy-up=/etc", "--port-driver=builtin", "-p",
-                        "127.0.0.1:\(ports.0):\(Self.bulk)/tcp", "-p", "127.0.0.1:\(ports.1):\(Self.load)/tcp", "/bin/sh", "-c",
+                        "127.0.0.1:\(ports.0):\(Self.bulk)/tcp", "-p", "127.0.0.1:\(ports.1):\(Self.load)/tcp",
+                        "/bin/sh", "-c",
                         servers(Self.bulk, Self.load),
                     ], environment: environment))
         }
@@ -157,11 +165,13 @@ struct ForwarderSetup {
         var forwarder = Forwarder(name: name, bulkPort: ports.0, loadPort: ports.1)
         try awaitServers(forwarder)
         forwarder.carriers = runner.descendants().subtracting(before).filter { pid in
-            let comm = ((try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) ?? "").trimmingCharacters(in: .newlines)
+            let comm = ((try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) ?? "").trimmingCharacters(
+                in: .newlines)
             return carriers.contains { comm.hasPrefix($0) }
         }
         guard !forwarder.carriers.isEmpty else {
-            throw BenchError("no process called \(carriers.joined(separator: " or ")) was started, though its ports answer")
+            throw BenchError(
+                "no process called \(carriers.joined(separator: " or ")) was started, though its ports answer")
         }
         return forwarder
     }

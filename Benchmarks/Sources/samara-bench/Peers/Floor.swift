@@ -18,7 +18,9 @@ final class Floor {
     private let container: UserNamespace.Resident
 
     /// - Parameter filterFile: the seccomp program that Samara loads, if it is known.
-    init(root: String, filterFile: String?, _ holder: UserNamespace, _ workspace: Workspace, _ runner: ProcessRunner) throws {
+    init(root: String, filterFile: String?, _ holder: UserNamespace, _ workspace: Workspace, _ runner: ProcessRunner)
+        throws
+    {
         self.root = root
         self.holder = holder
         program = holder.program

@@ -22,7 +22,8 @@ final class UserNamespace {
         environment = try workspace.environment(home: "floor-home")
         let user = NSUserName()
         guard let newuidmap = tools.installed("newuidmap"), let newgidmap = tools.installed("newgidmap"),
-            let users = Self.subordinateRange("/etc/subuid", user), let groups = Self.subordinateRange("/etc/subgid", user)
+            let users = Self.subordinateRange("/etc/subuid", user),
+            let groups = Self.subordinateRange("/etc/subgid", user)
         else {
             pid = try hold(["--namespaces", "user", "--no-capabilities", "--hold"]).pid
             return
@@ -41,7 +42,9 @@ final class UserNamespace {
     func hold(_ arguments: [String]) throws -> Resident {
         let started = try runner.startResident(Command(path: program, arguments: arguments, environment: environment))
         inputs.append(started.input)
-        guard let pid = Int32(started.line) else { throw BenchError("\(program) printed `\(started.line)` instead of a pid") }
+        guard let pid = Int32(started.line) else {
+            throw BenchError("\(program) printed `\(started.line)` instead of a pid")
+        }
         return (pid, started.input)
     }
 
@@ -49,7 +52,9 @@ final class UserNamespace {
     func remove(_ path: String) {
         let command = Command(
             path: program,
-            arguments: ["--user-of", "\(pid)", "--namespaces", "none", "--no-capabilities", "--", "/bin/rm", "-rf", path],
+            arguments: [
+                "--user-of", "\(pid)", "--namespaces", "none", "--no-capabilities", "--", "/bin/rm", "-rf", path,
+            ],
             environment: environment)
         _ = try? runner.run(command)
     }

@@ -42,7 +42,8 @@ final class ProcessRunner {
         let streams = [null, capturesOutput ? outputFile : null, errorFile]
         let began = cbench_now_ns()
         let pid = try spawn(command, streams)
-        let executable = capturesOutput ? (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? "" : ""
+        let executable =
+            capturesOutput ? (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? "" : ""
         let usage: cbench_usage
         do { usage = try wait(pid, until: began + UInt64(command.timeLimitSeconds * 1e9)) } catch {
             end(pid)
@@ -87,7 +88,8 @@ final class ProcessRunner {
         while read(output[0], &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
         guard byte == UInt8(ascii: "\n") else {
             close(input[1])
-            throw BenchError("`\(command.text)` failed: \(contents(errorFile).trimmingCharacters(in: .whitespacesAndNewlines))")
+            throw BenchError(
+                "`\(command.text)` failed: \(contents(errorFile).trimmingCharacters(in: .whitespacesAndNewlines))")
         }
         return (pid, input[1], String(decoding: line, as: UTF8.self))
     }
@@ -97,7 +99,9 @@ final class ProcessRunner {
 
     /// A failure in one line: what the command wrote last, or its status.
     static func reason(_ result: CommandResult) -> String {
-        let lines = result.errors.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        let lines = result.errors.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter {
+            !$0.isEmpty
+        }
         // Wrapped programs name the cause last; Podman's own warnings come first.
         let text = lines.last { $0.hasPrefix("Error") } ?? lines.last ?? "no message"
         return "status \(result.status): \(text.prefix(300))"
@@ -122,7 +126,9 @@ final class ProcessRunner {
 
     /// The fourth field of /proc/PID/stat, after a name that may contain anything but a last parenthesis.
     private func parent(of pid: Int32) -> Int32? {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return nil }
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+            let name = text.lastIndex(of: ")")
+        else { return nil }
         let fields = text[name...].split(separator: " ")
         return fields.count > 2 ? Int32(fields[2]) : nil
     }
@@ -141,7 +147,9 @@ final class ProcessRunner {
         let environment = command.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in arguments + environment { free(text) } }
         let error = cbench_spawn(command.path, arguments, environment, "/", streams, &pid)
-        guard error == 0 else { throw BenchError("cannot execute \(command.path): \(String(cString: strerror(error)))") }
+        guard error == 0 else {
+            throw BenchError("cannot execute \(command.path): \(String(cString: strerror(error)))")
+        }
         return pid
     }
 
@@ -187,7 +195,9 @@ final class ProcessRunner {
     private func children() -> Set<Int32> {
         var found: Set<Int32> = []
         for thread in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? [] {
-            guard let text = try? String(contentsOfFile: "/proc/self/task/\(thread)/children", encoding: .utf8) else { continue }
+            guard let text = try? String(contentsOfFile: "/proc/self/task/\(thread)/children", encoding: .utf8) else {
+                continue
+            }
             found.formUnion(text.split(separator: " ").compactMap { Int32($0) })
         }
         return found

@@ -65,7 +65,10 @@ struct MetricTable {
         let values = report.subjects[subject].values[metric] ?? []
         let known = values.compactMap { $0 }
         guard let median = Distribution(known).median else { return "-" }
-        var text = median >= 1000 ? String(format: "%.0f", median) : median >= 10 ? String(format: "%.1f", median) : String(format: "%.2f", median)
+        var text =
+            median >= 1000
+            ? String(format: "%.0f", median)
+            : median >= 10 ? String(format: "%.1f", median) : String(format: "%.2f", median)
         if subject > 0, let base = report.subjects[0].values[metric] {
             let ratios = zip(values, base).compactMap { mine, theirs -> Double? in
                 guard let mine, let theirs, theirs > 0 else { return nil }

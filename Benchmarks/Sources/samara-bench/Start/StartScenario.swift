@@ -45,9 +45,13 @@ struct StartScenario: Scenario {
             report.facts.notes.append("This user has no subordinate IDs: the floor maps a single ID.")
         }
         report.facts.containers = containers
-        let measure = Interleaving(
+        var measure = Interleaving(
             runner: runner, rounds: options.rounds, warmUp: options.warmUp, secondsPerGroup: options.secondsPerGroup,
             seed: options.seed, progress: progress)
+        if options.countsSystemCalls {
+            guard let strace = tools.installed("strace") else { throw BenchError("--syscalls needs strace") }
+            measure.tracer = (strace, try workspace.directory("trace"))
+        }
         for id in options.groups {
             let group: Group
             switch id {
@@ -87,7 +91,8 @@ struct StartScenario: Scenario {
 
     /// The filter that Samara's first container has left in its cache: store layout, `root/cache`.
     private var samaraFilter: String? {
-        guard let samara = engines.first(where: { $0.name.hasPrefix("samara") }), let home = samara.environment["HOME"] else { return nil }
+        guard let samara = engines.first(where: { $0.name.hasPrefix("samara") }), let home = samara.environment["HOME"]
+        else { return nil }
         let cache = home + "/.local/share/samara/cache"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: cache)) ?? []
         return names.first { $0.hasPrefix("seccomp-") && $0.hasSuffix(".bpf") }.map { cache + "/" + $0 }
@@ -98,7 +103,8 @@ struct StartScenario: Scenario {
     private func engineCases(_ id: String, _ steps: (ContainerEngine) -> [Command]) -> [Case] {
         engines.map { engine in
             let steps = steps(engine)
-            let label = steps.map { $0.arguments.dropFirst(engine.globalArguments.count).joined(separator: " ") }.joined(separator: "; ")
+            let label = steps.map { $0.arguments.dropFirst(engine.globalArguments.count).joined(separator: " ") }
+                .joined(separator: "; ")
             return Case(
                 id: engine.name.replacingOccurrences(of: " ", with: "-"), peer: engine.name,
                 label: label.replacingOccurrences(of: ContainerEngine.image, with: "busybox"), steps: steps)
@@ -107,17 +113,27 @@ struct StartScenario: Scenario {
 
     private func runGroup(_ root: String, _ floor: Floor) throws -> Group {
         var group = Group(
-            id: "run", title: "A container alone, without network", cases: engineCases("run") {
+            id: "run", title: "A container alone, without network",
+            cases: engineCases("run") {
                 [$0.command("run", "--rm", "--network", "none", ContainerEngine.image, "true")]
             }, absent: absent)
         group.cases += [
-            Case(id: "floor", peer: "floor", label: "all namespaces, overlay, OCI mounts, capabilities, seccomp", steps: [floor.start()]),
-            Case(id: "floor-masks", peer: "floor", label: "and Podman's masked and read-only paths", steps: [floor.start(["--masks"])]),
+            Case(
+                id: "floor", peer: "floor", label: "all namespaces, overlay, OCI mounts, capabilities, seccomp",
+                steps: [floor.start()]),
+            Case(
+                id: "floor-masks", peer: "floor", label: "and Podman's masked and read-only paths",
+                steps: [floor.start(["--masks"])]),
             Case(
                 id: "floor-volatile", peer: "floor", label: "a volatile overlay", steps: [floor.start(["--volatile"])],
-                note: "the kernel writes an overlay's upper file system back when it is unmounted, unless it is volatile"),
-            Case(id: "floor-directory", peer: "floor", label: "a directory as root instead of the overlay", steps: [floor.start(overlay: false)]),
-            Case(id: "floor-no-seccomp", peer: "floor", label: "without the seccomp filter", steps: [floor.start(filtered: false)]),
+                note:
+                    "the kernel writes an overlay's upper file system back when it is unmounted, unless it is volatile"),
+            Case(
+                id: "floor-directory", peer: "floor", label: "a directory as root instead of the overlay",
+                steps: [floor.start(overlay: false)]),
+            Case(
+                id: "floor-no-seccomp", peer: "floor", label: "without the seccomp filter",
+                steps: [floor.start(filtered: false)]),
             Case(
                 id: "floor-no-net", peer: "floor", label: "without a network namespace",
                 steps: [floor.start(["--namespaces", "user,mount,pid,ipc,uts,cgroup", "--mounts", "proc"])],
@@ -132,7 +148,8 @@ struct StartScenario: Scenario {
             group.cases.append(
                 Case(
                     id: name.replacingOccurrences(of: " ", with: "-"), peer: name, label: "bwrap --unshare-all",
-                    steps: [bubblewrap.command(root: root)], note: "no seccomp filter, a single mapped ID, a directory as root"))
+                    steps: [bubblewrap.command(root: root)],
+                    note: "no seccomp filter, a single mapped ID, a directory as root"))
         }
         return try tried(group)
     }
@@ -190,17 +207,25 @@ struct StartScenario: Scenario {
         let failed = Set(podFailures.map(\.peer))
         let image = ContainerEngine.image
         var run = Group(
-            id: "pod-run", title: "A container in a running pod", cases: engineCases("pod-run") {
+            id: "pod-run", title: "A container in a running pod",
+            cases: engineCases("pod-run") {
                 [$0.command("run", "--rm", "--pod", ContainerEngine.pod, image, "true")]
             }, absent: absent + podFailures)
         var exec = Group(
-            id: "exec", title: "A process in a running container", cases: engineCases("exec") {
+            id: "exec", title: "A process in a running container",
+            cases: engineCases("exec") {
                 [$0.command("exec", ContainerEngine.container, "true")]
             }, absent: absent + podFailures)
         run.cases.removeAll { failed.contains($0.peer) }
         exec.cases.removeAll { failed.contains($0.peer) }
-        run.cases.append(Case(id: "floor", peer: "floor", label: "joins user, net, ipc, uts; makes mount, pid", steps: [floor.join()]))
-        exec.cases.append(Case(id: "floor", peer: "floor", label: "joins every namespace, capabilities, seccomp", steps: [floor.exec()]))
+        run.cases.append(
+            Case(
+                id: "floor", peer: "floor", label: "joins user, net, ipc, uts; makes mount, pid", steps: [floor.join()])
+        )
+        exec.cases.append(
+            Case(
+                id: "floor", peer: "floor", label: "joins every namespace, capabilities, seccomp", steps: [floor.exec()]
+            ))
         return (run, exec)
     }
 
@@ -209,7 +234,8 @@ struct StartScenario: Scenario {
 
     private func podGroup() -> Group {
         Group(
-            id: "pod", title: "A pod, created and removed", cases: engineCases("pod") {
+            id: "pod", title: "A pod, created and removed",
+            cases: engineCases("pod") {
                 [$0.command("pod", "create", "--name", "cycle"), $0.command("pod", "rm", "cycle")]
             }, absent: absent)
     }
@@ -220,14 +246,16 @@ struct StartScenario: Scenario {
             do {
                 progress.say("creating \(options.listedContainers) containers with \(engine.name)")
                 for number in 0..<options.listedContainers {
-                    try runner.output(engine.command("create", "--name", "listed-\(number)", ContainerEngine.image, "true"))
+                    try runner.output(
+                        engine.command("create", "--name", "listed-\(number)", ContainerEngine.image, "true"))
                 }
             } catch let error as BenchError {
                 failures.append(AbsentPeer(peer: engine.name, reason: error.description))
             }
         }
         var group = Group(
-            id: "ps", title: "A list of \(options.listedContainers) created containers", cases: engineCases("ps") {
+            id: "ps", title: "A list of \(options.listedContainers) created containers",
+            cases: engineCases("ps") {
                 [$0.command("ps", "-a")]
             }, absent: absent + failures)
         group.cases.removeAll { item in failures.contains { $0.peer == item.peer } }
