@@ -11,6 +11,7 @@ let package = Package(
         .executableTarget(
             name: "samara-bench", dependencies: ["CBench"],
             swiftSettings: [.enableUpcomingFeature("ExistentialAny")]),
+        .testTarget(name: "SamaraBenchTests", dependencies: ["samara-bench"]),
     ],
     swiftLanguageModes: [.v6]
 )

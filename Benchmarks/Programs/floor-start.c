@@ -52,7 +52,7 @@ static struct {
     const char *root;   // lower directory of the overlay, or the root itself
     const char *scratch; // where upper, work and the mount point are made; NULL: the root is bound as it is
     enum mounts mounts;
-    bool masks, loopback, capabilities, hold, print_pid, cleanup, map;
+    bool masks, no_sync, loopback, capabilities, hold, print_pid, cleanup, map;
     unsigned filter_length;
     struct sock_filter *filter;
     char **arguments;
@@ -77,6 +77,7 @@ static const char usage[] =
     "  --namespaces LIST     make these: user,mount,pid,net,ipc,uts,cgroup or none (default: all)\n"
     "  --root DIR            the root file system, with proc, dev and sys in it (default: the host's)\n"
     "  --overlay DIR         DIR is scratch space: mount an overlay over --root, made and removed for this run\n"
+    "  --volatile            the overlay does not write its upper file system back when it goes\n"
     "  --keep                leave the scratch space as it is at the end\n"
     "  --mounts none|proc|oci  what is mounted in the root (default: oci)\n"
     "  --masks               Podman's masked and read-only paths too\n"
@@ -233,6 +234,14 @@ static void make_scratch(void) {
 
 static void remove_scratch(void) {
     char inner[4200];
+    if (options.no_sync) {
+        // The mark that this upper layer must not be mounted again: overlayfs.rst, "Volatile mount".
+        static const char *const marks[] = {"work/incompat/volatile/dirty", "work/incompat/volatile", "work/incompat"};
+        for (size_t index = 0; index < sizeof marks / sizeof *marks; index++) {
+            snprintf(inner, sizeof inner, "%s/%s", work, marks[index]);
+            if (remove(inner) != 0 && errno != ENOENT) fail("remove %s", inner);
+        }
+    }
     // overlayfs makes "work" in its work directory. The mount is gone with the namespace, or about to be.
     snprintf(inner, sizeof inner, "%s/work", work);
     if (rmdir(inner) != 0 && errno != ENOENT) fail("remove %s", inner);
@@ -244,7 +253,8 @@ static void assemble_root(void) {
     attach(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
     if (options.scratch) {
         char data[12400];
-        snprintf(data, sizeof data, "userxattr,lowerdir=%s,upperdir=%s,workdir=%s", options.root, upper, work);
+        snprintf(data, sizeof data, "userxattr%s,lowerdir=%s,upperdir=%s,workdir=%s",
+            options.no_sync ? ",volatile" : "", options.root, upper, work);
         attach("overlay", merged, "overlay", MS_NODEV, data);
         check(chdir(merged), merged);
     } else {
@@ -380,10 +390,10 @@ static void make_filter(unsigned length) {
 }
 
 int main(int argc, char **argv) {
-    enum { USER_OF = 256, JOIN, EXEC, NAMESPACES, NO_MAP, ROOT, OVERLAY, KEEP, MOUNTS, MASKS, NO_LOOPBACK, NO_CAPABILITIES,
+    enum { USER_OF = 256, JOIN, EXEC, NAMESPACES, NO_MAP, ROOT, OVERLAY, VOLATILE, KEEP, MOUNTS, MASKS, NO_LOOPBACK, NO_CAPABILITIES,
         SECCOMP, SECCOMP_LENGTH, PRINT_PID, HOLD, HELP };
     static const struct option names[] = {{"user-of", 1, 0, USER_OF}, {"join", 1, 0, JOIN}, {"exec", 1, 0, EXEC},
-        {"namespaces", 1, 0, NAMESPACES}, {"no-map", 0, 0, NO_MAP}, {"root", 1, 0, ROOT}, {"overlay", 1, 0, OVERLAY}, {"keep", 0, 0, KEEP},
+        {"namespaces", 1, 0, NAMESPACES}, {"no-map", 0, 0, NO_MAP}, {"root", 1, 0, ROOT}, {"overlay", 1, 0, OVERLAY}, {"volatile", 0, 0, VOLATILE}, {"keep", 0, 0, KEEP},
         {"mounts", 1, 0, MOUNTS}, {"masks", 0, 0, MASKS}, {"no-loopback", 0, 0, NO_LOOPBACK},
         {"no-capabilities", 0, 0, NO_CAPABILITIES}, {"seccomp", 1, 0, SECCOMP}, {"seccomp-length", 1, 0, SECCOMP_LENGTH},
         {"print-pid", 0, 0, PRINT_PID}, {"hold", 0, 0, HOLD}, {"help", 0, 0, HELP}, {0}};
@@ -397,6 +407,7 @@ int main(int argc, char **argv) {
         case NO_MAP: options.map = false; break;
         case ROOT: options.root = optarg; break;
         case OVERLAY: options.scratch = optarg; break;
+        case VOLATILE: options.no_sync = true; break;
         case KEEP: options.cleanup = false; break;
         case MOUNTS:
             options.mounts = strcmp(optarg, "none") == 0 ? MOUNTS_NONE : strcmp(optarg, "proc") == 0 ? MOUNTS_PROC : MOUNTS_OCI;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cbench.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,6 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -79,6 +82,35 @@ int cbench_next_signal(int descriptor, int timeout_ms) {
 }
 
 int cbench_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno; }
+
+int cbench_free_port(void) {
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof name;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = 0;
+    if (fd < 0) return 0;
+    if (bind(fd, (struct sockaddr *)&name, length) == 0 && getsockname(fd, (struct sockaddr *)&name, &length) == 0)
+        port = ntohs(name.sin_port);
+    close(fd);
+    return port;
+}
+
+int cbench_unix_request(const char *path, const char *request, char *answer, int size) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof name.sun_path) return ENAMETOOLONG;
+    strcpy(name.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error = 0, used = 0;
+    if (fd < 0) return errno;
+    if (connect(fd, (struct sockaddr *)&name, sizeof name) != 0 || send(fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
+        error = errno;
+    } else {
+        shutdown(fd, SHUT_WR);
+        ssize_t count;
+        while (used < size - 1 && (count = recv(fd, answer + used, (size_t)(size - 1 - used), 0)) > 0) used += (int)count;
+        answer[used] = 0;
+    }
+    close(fd);
+    return error;
+}
 
 uint64_t cbench_now_ns(void) {
     struct timespec now;

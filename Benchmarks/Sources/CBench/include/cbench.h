@@ -34,6 +34,13 @@ int cbench_next_signal(int descriptor, int timeout_ms);
 /// pipe2(2) with close-on-exec: 0 or an errno.
 int cbench_pipe(int ends[2]);
 
+/// A TCP port of 127.0.0.1 that nothing listens on; 0 if there is none.
+int cbench_free_port(void);
+
+/// Connects to the unix(7) socket `path`, sends `request`, ends the direction, and reads the answer into `answer` up to
+/// `size` bytes with a final zero. Returns 0 or an errno.
+int cbench_unix_request(const char *path, const char *request, char *answer, int size);
+
 /// CLOCK_MONOTONIC.
 uint64_t cbench_now_ns(void);
 

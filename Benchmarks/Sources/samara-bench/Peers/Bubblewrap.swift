@@ -10,7 +10,8 @@ struct Bubblewrap {
         Command(
             path: path,
             arguments: [
-                "--unshare-all", "--uid", "0", "--gid", "0", "--bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs",
+                "--unshare-all", "--uid", "0", "--gid", "0", "--bind", root, "/", "--proc", "/proc", "--dev", "/dev",
+                "--tmpfs",
                 "/dev/shm", "--mqueue", "/dev/mqueue", "--cap-drop", "ALL", "--die-with-parent", "/bin/true",
             ], environment: environment)
     }

@@ -30,7 +30,9 @@ struct ContainerEngine {
         var absent: [AbsentPeer] = []
         func add(_ name: String, _ make: () throws -> ContainerEngine?) throws {
             do {
-                if let engine = try make() { engines.append(engine) } else {
+                if let engine = try make() {
+                    engines.append(engine)
+                } else {
                     absent.append(AbsentPeer(peer: name, reason: "not installed"))
                 }
             } catch let error as BenchError {
@@ -40,12 +42,16 @@ struct ContainerEngine {
         try add("samara") { try samara(tools, workspace, runner) }
         try add("podman") { try tools.installed("podman").map { try podman($0, folder: nil, workspace, runner) } }
         if let folder = tools.newerFolder {
-            try add("podman in \(folder)") { try tools.newer("podman").map { try podman($0, folder: folder, workspace, runner) } }
+            try add("podman in \(folder)") {
+                try tools.newer("podman").map { try podman($0, folder: folder, workspace, runner) }
+            }
         }
         return (engines, absent)
     }
 
-    private static func samara(_ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner) throws -> ContainerEngine? {
+    private static func samara(_ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner) throws
+        -> ContainerEngine?
+    {
         guard let path = tools.samara("samara") else { return nil }
         let environment = try workspace.environment(home: "samara")
         let version = try runner.version(of: path, environment)
@@ -58,11 +64,14 @@ struct ContainerEngine {
         let home = folder == nil ? "podman" : "podman-new"
         var environment = try workspace.environment(home: home, extra: ["PODMAN_IGNORE_CGROUPSV1_WARNING": "1"])
         var arguments = ["--log-level=error"]
-        var configuration = try folder.map { try String(contentsOfFile: $0 + "/etc/containers.conf", encoding: .utf8) } ?? "[containers]\n"
+        var configuration =
+            try folder.map { try String(contentsOfFile: $0 + "/etc/containers.conf", encoding: .utf8) }
+            ?? "[containers]\n"
         // Without cgroup v2 nothing can be delegated to a user: rootless Podman then runs without cgroups, and a
         // current crun must be told so as well.
         if !FileManager.default.fileExists(atPath: "/sys/fs/cgroup/cgroup.controllers") {
-            configuration = configuration.replacingOccurrences(of: "[containers]\n", with: "[containers]\ncgroups = \"disabled\"\n")
+            configuration = configuration.replacingOccurrences(
+                of: "[containers]\n", with: "[containers]\ncgroups = \"disabled\"\n")
             arguments += ["--runtime-flag", "cgroup-manager=disabled"]
         }
         environment["CONTAINERS_CONF"] = try workspace.write(configuration, to: home + "/containers.conf")
@@ -78,15 +87,20 @@ struct ContainerEngine {
         try #"{"default": [{"type": "insecureAcceptAnything"}]}"#
             .write(toFile: policies + "/policy.json", atomically: false, encoding: .utf8)
         let version = try runner.version(of: path, environment)
-        return ContainerEngine(name: "podman \(version)", path: path, globalArguments: arguments, environment: environment)
+        return ContainerEngine(
+            name: "podman \(version)", path: path, globalArguments: arguments, environment: environment)
     }
 
     // MARK: Preparing
 
+    /// Loads the image.
+    func load(_ image: String, _ runner: ProcessRunner) throws { try runner.output(command("load", "-i", image)) }
+
     /// Loads the image and checks what a container of this engine is; the text is for the report.
     func prepare(_ image: String, _ runner: ProcessRunner) throws -> String {
-        try runner.output(command("load", "-i", image))
-        let probe = try runner.run(command(["run", "--rm", "--network", "none", Self.image] + ContainerProbe.arguments), capturesOutput: true)
+        try load(image, runner)
+        let probe = try runner.run(
+            command(["run", "--rm", "--network", "none", Self.image] + ContainerProbe.arguments), capturesOutput: true)
         guard probe.status == 0 else { throw BenchError("a container does not run: \(ProcessRunner.reason(probe))") }
         // Rootless Podman executes itself again, but the same file.
         if !probe.executable.isEmpty, probe.executable != URL(fileURLWithPath: path).resolvingSymlinksInPath().path {
@@ -105,7 +119,8 @@ struct ContainerEngine {
         let inPod = try runner.output(command(["run", "--rm", "--pod", Self.pod, Self.image] + readNetwork))
         let inContainer = try runner.output(command(["exec", Self.container] + readNetwork))
         let onHost = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/net")) ?? ""
-        guard inPod.split(separator: "/").last == inContainer.split(separator: "/").last, !inPod.hasSuffix(onHost) else {
+        guard inPod.split(separator: "/").last == inContainer.split(separator: "/").last, !inPod.hasSuffix(onHost)
+        else {
             throw BenchError("the pod's containers are in different networks: \(inPod) and \(inContainer)")
         }
     }
@@ -140,7 +155,8 @@ enum ContainerProbe {
             guard words.count >= 2 else { continue }
             switch words[0] {
             case "ns" where words.count == 3:
-                let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/\(words[1])")) ?? ""
+                let own =
+                    (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/\(words[1])")) ?? ""
                 if !words[2].hasSuffix(own) { fresh.append(words[1]) }
             case "root": rest.append("root \(words[1])")
             case "Seccomp:": rest.append(words[1] == "2" ? "seccomp filter" : "no seccomp filter")

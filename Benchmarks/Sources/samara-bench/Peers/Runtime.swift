@@ -47,11 +47,13 @@ struct Runtime {
 enum Bundle {
     /// - Parameter mapsRange: false maps the user alone, which needs no newuidmap.
     static func make(
-        _ name: String, root: String, mapsRange: Bool, arguments: [String], seccompProfile: String?, _ workspace: Workspace
+        _ name: String, root: String, mapsRange: Bool, arguments: [String], seccompProfile: String?,
+        _ workspace: Workspace
     ) throws -> String {
         let directory = try workspace.directory(name)
         let configuration = try JSONSerialization.data(
-            withJSONObject: try configuration(root, mapsRange, arguments, seccompProfile), options: [.prettyPrinted, .sortedKeys])
+            withJSONObject: try configuration(root, mapsRange, arguments, seccompProfile),
+            options: [.prettyPrinted, .sortedKeys])
         try configuration.write(to: URL(fileURLWithPath: directory + "/config.json"))
         return directory
     }
@@ -69,8 +71,8 @@ enum Bundle {
                 + (range.map { [["containerID": 1, "hostID": $0.first, "size": $0.count]] } ?? [])
         }
         let user = NSUserName()
-        let users = mapsRange ? try Floor.subordinateRange("/etc/subuid", user) : nil
-        let groups = mapsRange ? try Floor.subordinateRange("/etc/subgid", user) : nil
+        let users = mapsRange ? UserNamespace.subordinateRange("/etc/subuid", user) : nil
+        let groups = mapsRange ? UserNamespace.subordinateRange("/etc/subgid", user) : nil
         var terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
         if groups != nil { terminals.append("gid=5") }
         var linux: [String: Any] = [
@@ -78,10 +80,13 @@ enum Bundle {
             "uidMappings": map(getuid(), users), "gidMappings": map(getgid(), groups),
             "maskedPaths": [
                 "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-                "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware",
+                "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap",
+                "/sys/firmware",
                 "/sys/fs/selinux",
             ],
-            "readonlyPaths": ["/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "readonlyPaths": [
+                "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+            ],
         ]
         if let seccompProfile { linux["seccomp"] = try seccomp(seccompProfile) }
         return [
@@ -131,9 +136,12 @@ enum Bundle {
                 && !names(rule, "excludes", "arches").contains(architecture)
         }
         return [
-            "defaultAction": profile["defaultAction"] ?? "SCMP_ACT_ERRNO", "defaultErrnoRet": profile["defaultErrnoRet"] ?? 38,
+            "defaultAction": profile["defaultAction"] ?? "SCMP_ACT_ERRNO",
+            "defaultErrnoRet": profile["defaultErrnoRet"] ?? 38,
             "architectures": architectures,
-            "syscalls": applying.map { rule in rule.filter { ["names", "action", "args", "errnoRet"].contains($0.key) && !($0.value is NSNull) } },
+            "syscalls": applying.map { rule in
+                rule.filter { ["names", "action", "args", "errnoRet"].contains($0.key) && !($0.value is NSNull) }
+            },
         ]
     }
 }

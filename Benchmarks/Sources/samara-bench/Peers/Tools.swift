@@ -16,7 +16,8 @@ struct Tools {
         newerFolder = environment["SAMARA_PEERS"].flatMap { $0.isEmpty ? nil : $0 }
         samaraFolder = environment["SAMARA_EXECUTABLES"]
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/"
-        programFolder = environment["SAMARA_BENCH_PROGRAMS"] ?? String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
+        programFolder =
+            environment["SAMARA_BENCH_PROGRAMS"] ?? String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
         image = environment["SAMARA_IMAGES"].map { $0 + "/busybox.tar" }
     }
 

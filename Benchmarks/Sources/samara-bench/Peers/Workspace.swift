@@ -35,7 +35,8 @@ struct Workspace {
     func environment(home: String, extra: [String: String] = [:]) throws -> [String: String] {
         var environment = [
             "HOME": try directory(home + "/home"), "XDG_RUNTIME_DIR": try directory(home + "/run"), "LANG": "C.UTF-8",
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": try directory(home + "/tmp"),
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "TMPDIR": try directory(home + "/tmp"),
         ]
         environment.merge(extra) { $1 }
         return environment

@@ -14,6 +14,7 @@ final class ProcessRunner {
     private let errorFile: Int32
     /// Children that are meant to stay: holders, keepers, monitors of running containers.
     private var residents: Set<Int32> = []
+    private var residentOutputs: [Int32] = []
     /// During the cleanup an interrupt changes nothing.
     var ignoresInterrupts = false
 
@@ -41,7 +42,8 @@ final class ProcessRunner {
         let streams = [null, capturesOutput ? outputFile : null, errorFile]
         let began = cbench_now_ns()
         let pid = try spawn(command, streams)
-        let executable = capturesOutput ? (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? "" : ""
+        let executable =
+            capturesOutput ? (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? "" : ""
         let usage: cbench_usage
         do { usage = try wait(pid, until: began + UInt64(command.timeLimitSeconds * 1e9)) } catch {
             end(pid)
@@ -79,13 +81,15 @@ final class ProcessRunner {
         residents.insert(pid)
         close(input[0])
         close(output[1])
-        defer { close(output[0]) }
+        // Kept open: whatever it writes later must not end it.
+        residentOutputs.append(output[0])
         var line: [UInt8] = []
         var byte: UInt8 = 0
         while read(output[0], &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
         guard byte == UInt8(ascii: "\n") else {
             close(input[1])
-            throw BenchError("`\(command.text)` failed: \(contents(errorFile).trimmingCharacters(in: .whitespacesAndNewlines))")
+            throw BenchError(
+                "`\(command.text)` failed: \(contents(errorFile).trimmingCharacters(in: .whitespacesAndNewlines))")
         }
         return (pid, input[1], String(decoding: line, as: UTF8.self))
     }
@@ -95,7 +99,9 @@ final class ProcessRunner {
 
     /// A failure in one line: what the command wrote last, or its status.
     static func reason(_ result: CommandResult) -> String {
-        let lines = result.errors.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        let lines = result.errors.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter {
+            !$0.isEmpty
+        }
         // Wrapped programs name the cause last; Podman's own warnings come first.
         let text = lines.last { $0.hasPrefix("Error") } ?? lines.last ?? "no message"
         return "status \(result.status): \(text.prefix(300))"
@@ -104,16 +110,27 @@ final class ProcessRunner {
     // MARK: Ending
 
     /// Ends every process that any command has left, and those that they leave in turn.
-    func endEverything() {
+    ///
+    /// - Parameter kept: stays, with the process that it belongs to.
+    func endEverything(except kept: Int32? = nil) {
         let deadline = cbench_now_ns() + 5_000_000_000
         while cbench_now_ns() < deadline {
-            let left = children()
+            let left = children().filter { pid in pid != kept && kept.map { parent(of: $0) != pid } ?? true }
             if left.isEmpty { break }
             for pid in left { kill(pid, SIGKILL) }
             _ = cbench_next_signal(signals, 20)
             while cbench_reap(-1).pid > 0 {}
         }
-        residents = []
+        residents = children()
+    }
+
+    /// The fourth field of /proc/PID/stat, after a name that may contain anything but a last parenthesis.
+    private func parent(of pid: Int32) -> Int32? {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+            let name = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = text[name...].split(separator: " ")
+        return fields.count > 2 ? Int32(fields[2]) : nil
     }
 
     private func end(_ pid: Int32) {
@@ -130,7 +147,9 @@ final class ProcessRunner {
         let environment = command.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in arguments + environment { free(text) } }
         let error = cbench_spawn(command.path, arguments, environment, "/", streams, &pid)
-        guard error == 0 else { throw BenchError("cannot execute \(command.path): \(String(cString: strerror(error)))") }
+        guard error == 0 else {
+            throw BenchError("cannot execute \(command.path): \(String(cString: strerror(error)))")
+        }
         return pid
     }
 
@@ -176,11 +195,31 @@ final class ProcessRunner {
     private func children() -> Set<Int32> {
         var found: Set<Int32> = []
         for thread in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? [] {
-            guard let text = try? String(contentsOfFile: "/proc/self/task/\(thread)/children", encoding: .utf8) else { continue }
+            guard let text = try? String(contentsOfFile: "/proc/self/task/\(thread)/children", encoding: .utf8) else {
+                continue
+            }
             found.formUnion(text.split(separator: " ").compactMap { Int32($0) })
         }
         return found
     }
+
+    // MARK: Looking
+
+    /// Every process below this one.
+    func descendants() -> Set<Int32> {
+        let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+        let parents = Dictionary(pids.compactMap { pid in parent(of: pid).map { (pid, $0) } }) { first, _ in first }
+        let own = getpid()
+        return Set(
+            pids.filter { pid in
+                var ancestor = parents[pid]
+                while let current = ancestor, current != own, current > 1 { ancestor = parents[current] }
+                return ancestor == own
+            })
+    }
+
+    /// Waits without measuring; an interrupt ends it.
+    func pause(milliseconds: Int32) throws { try handle(cbench_next_signal(signals, milliseconds)) }
 
     // MARK: Output files
 

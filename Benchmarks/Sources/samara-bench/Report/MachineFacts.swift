@@ -36,7 +36,8 @@ struct MachineFacts: Codable, Sendable {
         return MachineFacts(
             date: format.string(from: Date()), kernel: read("/proc/sys/kernel/osrelease"),
             distribution: field(read("/etc/os-release"), "PRETTY_NAME", "="),
-            processor: field(read("/proc/cpuinfo"), "model name", ":"), cores: ProcessInfo.processInfo.activeProcessorCount,
+            processor: field(read("/proc/cpuinfo"), "model name", ":"),
+            cores: ProcessInfo.processInfo.activeProcessorCount,
             memoryMiB: memory / 1024, cgroups: isUnified ? "v2" : "v1 or hybrid", fileSystem: fileSystemName(workspace),
             user: "uid \(getuid())", loadAverageBefore: read("/proc/loadavg"),
             congestionControl: read("/proc/sys/net/ipv4/tcp_congestion_control"))

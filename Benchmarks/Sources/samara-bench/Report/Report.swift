@@ -6,7 +6,10 @@ struct Report: Codable, Sendable {
     var schema = 1
     let scenario: String
     var facts: MachineFacts
+    /// What `start` found.
     var groups: [GroupResult] = []
+    /// What the other scenarios found.
+    var metrics: [MetricReport] = []
     /// Why it ended early; nil if it did not.
     var stopped: String?
 
@@ -23,6 +26,7 @@ struct Report: Codable, Sendable {
     var text: String {
         var parts = ["# samara-bench \(scenario)", facts.text]
         for group in groups { parts.append(StartTable(group).text) }
+        for metric in metrics { parts.append(MetricTable(metric).text) }
         if let stopped { parts.append("Stopped early: \(stopped)") }
         return parts.joined(separator: "\n\n") + "\n"
     }

@@ -23,8 +23,10 @@ struct TextTable {
             return "| " + cells.joined(separator: " | ") + " |"
         }
         let rule = widths.enumerated().map { column, width in
-            column >= firstNumber ? String(repeating: "-", count: width + 1) + ":" : String(repeating: "-", count: width + 2)
+            column >= firstNumber
+                ? String(repeating: "-", count: width + 1) + ":" : String(repeating: "-", count: width + 2)
         }
-        return ([line(rows[0]), "|" + rule.joined(separator: "|") + "|"] + rows.dropFirst().map(line)).joined(separator: "\n")
+        return ([line(rows[0]), "|" + rule.joined(separator: "|") + "|"] + rows.dropFirst().map(line)).joined(
+            separator: "\n")
     }
 }

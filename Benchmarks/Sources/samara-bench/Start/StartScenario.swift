@@ -5,7 +5,7 @@ import Foundation
 ///
 /// Groups: `run` (a container alone, without network), `pod-run` (a container in a running pod), `exec` (a process in a
 /// running container), `pod` (create and remove), `ps` (list).
-struct StartScenario {
+struct StartScenario: Scenario {
     static let groups = ["run", "pod-run", "exec", "pod", "ps"]
 
     let options: Options
@@ -17,9 +17,13 @@ struct StartScenario {
     private var engines: [ContainerEngine] = []
     private var absent: [AbsentPeer] = []
     private var containers: [String: String] = [:]
-    private var floor: Floor?
+    private let holder: UserNamespace
 
-    init(_ options: Options, _ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner, _ progress: Progress) {
+    init(
+        _ options: Options, _ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner, _ holder: UserNamespace,
+        _ progress: Progress
+    ) {
+        self.holder = holder
         self.options = options
         self.tools = tools
         self.workspace = workspace
@@ -35,16 +39,19 @@ struct StartScenario {
         }
         let root = try RootFilesystem.unpack(image, workspace, runner)
         try findEngines(image)
-        let floor = try Floor(tools, root: root, filterFile: samaraFilter, workspace, runner)
-        self.floor = floor
+        let floor = try Floor(root: root, filterFile: samaraFilter, holder, workspace, runner)
         report.facts.notes.append("The floor's seccomp filter is \(floor.filterText).")
-        if !floor.hasSubordinateIDs {
+        if !holder.hasSubordinateIDs {
             report.facts.notes.append("This user has no subordinate IDs: the floor maps a single ID.")
         }
         report.facts.containers = containers
-        let measure = Interleaving(
+        var measure = Interleaving(
             runner: runner, rounds: options.rounds, warmUp: options.warmUp, secondsPerGroup: options.secondsPerGroup,
             seed: options.seed, progress: progress)
+        if options.countsSystemCalls {
+            guard let strace = tools.installed("strace") else { throw BenchError("--syscalls needs strace") }
+            measure.tracer = (strace, try workspace.directory("trace"))
+        }
         for id in options.groups {
             let group: Group
             switch id {
@@ -60,10 +67,6 @@ struct StartScenario {
 
     func cleanUp() {
         for engine in engines { engine.cleanUp(runner) }
-        if let floor {
-            floor.remove(workspace.path)
-            floor.end()
-        }
     }
 
     // MARK: Preparing
@@ -88,7 +91,8 @@ struct StartScenario {
 
     /// The filter that Samara's first container has left in its cache: store layout, `root/cache`.
     private var samaraFilter: String? {
-        guard let samara = engines.first(where: { $0.name.hasPrefix("samara") }), let home = samara.environment["HOME"] else { return nil }
+        guard let samara = engines.first(where: { $0.name.hasPrefix("samara") }), let home = samara.environment["HOME"]
+        else { return nil }
         let cache = home + "/.local/share/samara/cache"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: cache)) ?? []
         return names.first { $0.hasPrefix("seccomp-") && $0.hasSuffix(".bpf") }.map { cache + "/" + $0 }
@@ -99,7 +103,8 @@ struct StartScenario {
     private func engineCases(_ id: String, _ steps: (ContainerEngine) -> [Command]) -> [Case] {
         engines.map { engine in
             let steps = steps(engine)
-            let label = steps.map { $0.arguments.dropFirst(engine.globalArguments.count).joined(separator: " ") }.joined(separator: "; ")
+            let label = steps.map { $0.arguments.dropFirst(engine.globalArguments.count).joined(separator: " ") }
+                .joined(separator: "; ")
             return Case(
                 id: engine.name.replacingOccurrences(of: " ", with: "-"), peer: engine.name,
                 label: label.replacingOccurrences(of: ContainerEngine.image, with: "busybox"), steps: steps)
@@ -108,14 +113,27 @@ struct StartScenario {
 
     private func runGroup(_ root: String, _ floor: Floor) throws -> Group {
         var group = Group(
-            id: "run", title: "A container alone, without network", cases: engineCases("run") {
+            id: "run", title: "A container alone, without network",
+            cases: engineCases("run") {
                 [$0.command("run", "--rm", "--network", "none", ContainerEngine.image, "true")]
             }, absent: absent)
         group.cases += [
-            Case(id: "floor", peer: "floor", label: "all namespaces, overlay, OCI mounts, capabilities, seccomp", steps: [floor.start()]),
-            Case(id: "floor-masks", peer: "floor", label: "and Podman's masked and read-only paths", steps: [floor.start(["--masks"])]),
-            Case(id: "floor-directory", peer: "floor", label: "a directory as root instead of the overlay", steps: [floor.start(overlay: false)]),
-            Case(id: "floor-no-seccomp", peer: "floor", label: "without the seccomp filter", steps: [floor.start(filtered: false)]),
+            Case(
+                id: "floor", peer: "floor", label: "all namespaces, overlay, OCI mounts, capabilities, seccomp",
+                steps: [floor.start()]),
+            Case(
+                id: "floor-masks", peer: "floor", label: "and Podman's masked and read-only paths",
+                steps: [floor.start(["--masks"])]),
+            Case(
+                id: "floor-volatile", peer: "floor", label: "a volatile overlay", steps: [floor.start(["--volatile"])],
+                note:
+                    "the kernel writes an overlay's upper file system back when it is unmounted, unless it is volatile"),
+            Case(
+                id: "floor-directory", peer: "floor", label: "a directory as root instead of the overlay",
+                steps: [floor.start(overlay: false)]),
+            Case(
+                id: "floor-no-seccomp", peer: "floor", label: "without the seccomp filter",
+                steps: [floor.start(filtered: false)]),
             Case(
                 id: "floor-no-net", peer: "floor", label: "without a network namespace",
                 steps: [floor.start(["--namespaces", "user,mount,pid,ipc,uts,cgroup", "--mounts", "proc"])],
@@ -130,7 +148,8 @@ struct StartScenario {
             group.cases.append(
                 Case(
                     id: name.replacingOccurrences(of: " ", with: "-"), peer: name, label: "bwrap --unshare-all",
-                    steps: [bubblewrap.command(root: root)], note: "no seccomp filter, a single mapped ID, a directory as root"))
+                    steps: [bubblewrap.command(root: root)],
+                    note: "no seccomp filter, a single mapped ID, a directory as root"))
         }
         return try tried(group)
     }
@@ -141,8 +160,7 @@ struct StartScenario {
         let profiles = ["/usr/share/containers/seccomp.json", (tools.newerFolder ?? "") + "/etc/seccomp.json"]
         let profile = profiles.first(where: FileManager.default.fileExists(atPath:))
         if profile == nil { progress.say("no seccomp.json of the container packages: runtimes run without a filter") }
-        let hasRange = floor?.hasSubordinateIDs ?? false
-        for mapsRange in hasRange ? [true, false] : [false] {
+        for mapsRange in holder.hasSubordinateIDs ? [true, false] : [false] {
             let bundle = try Bundle.make(
                 mapsRange ? "bundle" : "bundle-single", root: root, mapsRange: mapsRange, arguments: ["/bin/true"],
                 seccompProfile: profile, workspace)
@@ -189,17 +207,25 @@ struct StartScenario {
         let failed = Set(podFailures.map(\.peer))
         let image = ContainerEngine.image
         var run = Group(
-            id: "pod-run", title: "A container in a running pod", cases: engineCases("pod-run") {
+            id: "pod-run", title: "A container in a running pod",
+            cases: engineCases("pod-run") {
                 [$0.command("run", "--rm", "--pod", ContainerEngine.pod, image, "true")]
             }, absent: absent + podFailures)
         var exec = Group(
-            id: "exec", title: "A process in a running container", cases: engineCases("exec") {
+            id: "exec", title: "A process in a running container",
+            cases: engineCases("exec") {
                 [$0.command("exec", ContainerEngine.container, "true")]
             }, absent: absent + podFailures)
         run.cases.removeAll { failed.contains($0.peer) }
         exec.cases.removeAll { failed.contains($0.peer) }
-        run.cases.append(Case(id: "floor", peer: "floor", label: "joins user, net, ipc, uts; makes mount, pid", steps: [floor.join()]))
-        exec.cases.append(Case(id: "floor", peer: "floor", label: "joins every namespace, capabilities, seccomp", steps: [floor.exec()]))
+        run.cases.append(
+            Case(
+                id: "floor", peer: "floor", label: "joins user, net, ipc, uts; makes mount, pid", steps: [floor.join()])
+        )
+        exec.cases.append(
+            Case(
+                id: "floor", peer: "floor", label: "joins every namespace, capabilities, seccomp", steps: [floor.exec()]
+            ))
         return (run, exec)
     }
 
@@ -208,7 +234,8 @@ struct StartScenario {
 
     private func podGroup() -> Group {
         Group(
-            id: "pod", title: "A pod, created and removed", cases: engineCases("pod") {
+            id: "pod", title: "A pod, created and removed",
+            cases: engineCases("pod") {
                 [$0.command("pod", "create", "--name", "cycle"), $0.command("pod", "rm", "cycle")]
             }, absent: absent)
     }
@@ -219,14 +246,16 @@ struct StartScenario {
             do {
                 progress.say("creating \(options.listedContainers) containers with \(engine.name)")
                 for number in 0..<options.listedContainers {
-                    try runner.output(engine.command("create", "--name", "listed-\(number)", ContainerEngine.image, "true"))
+                    try runner.output(
+                        engine.command("create", "--name", "listed-\(number)", ContainerEngine.image, "true"))
                 }
             } catch let error as BenchError {
                 failures.append(AbsentPeer(peer: engine.name, reason: error.description))
             }
         }
         var group = Group(
-            id: "ps", title: "A list of \(options.listedContainers) created containers", cases: engineCases("ps") {
+            id: "ps", title: "A list of \(options.listedContainers) created containers",
+            cases: engineCases("ps") {
                 [$0.command("ps", "-a")]
             }, absent: absent + failures)
         group.cases.removeAll { item in failures.contains { $0.peer == item.peer } }

@@ -10,7 +10,7 @@ struct StartTable {
     var text: String {
         var lines = ["## \(group.id): \(group.title)", ""]
         var table = TextTable(
-            ["what", "by", "n", "median ms", "p90", "p99", "cpu ms", "detached", "x floor", "cpu x floor", "x samara"],
+            ["what", "by", "n", "median ms", "p90", "p99", "cpu ms", "detached", "x floor", "cpu x floor", "x samara", "calls"],
             firstNumber: 2)
         let floor = group.cases.first { $0.id == "floor" && !$0.succeeded.isEmpty }
         let samara = group.cases.first { $0.peer.hasPrefix("samara ") && !$0.succeeded.isEmpty }
@@ -24,11 +24,14 @@ struct StartTable {
                 milliseconds(wall.quantile(0.99)), milliseconds(cpu.median), milliseconds(detached.median),
                 ratio(item, floor) { Double($0.wallNanoseconds) }, ratio(item, floor) { Double($0.cpuNanoseconds) },
                 ratio(item, samara) { Double($0.wallNanoseconds) },
+                item.systemCalls.map { "\($0)" } ?? "-",
             ])
         }
         lines.append(table.text)
         lines.append("")
-        lines.append("\(group.rounds) of \(group.wantedRounds) rounds, shuffled (seed \(group.seed)); ratios are medians of the ratios round by round; cpu is user and system time of the command and of all it left behind (detached).")
+        lines.append(
+            "\(group.rounds) of \(group.wantedRounds) rounds, shuffled (seed \(group.seed)); ratios are medians of the ratios round by round; cpu is user and system time of the command and of all it left behind (detached)."
+        )
         for item in measured where item.note != nil || !item.failures.isEmpty {
             var text = "* \(item.peer), \(item.label):"
             if let note = item.note { text += " \(note)." }
@@ -36,7 +39,8 @@ struct StartTable {
             lines.append(text)
         }
         for item in group.cases where item.succeeded.isEmpty {
-            lines.append("* **not measured**: \(item.peer), \(item.label): \(item.failures.first ?? "no round was run")")
+            lines.append(
+                "* **not measured**: \(item.peer), \(item.label): \(item.failures.first ?? "no round was run")")
         }
         for peer in group.absent { lines.append("* **not measured**: \(peer.peer): \(peer.reason)") }
         return lines.joined(separator: "\n")

@@ -37,6 +37,8 @@ struct CaseResult: Codable, Sendable {
     /// By round; nil where it failed.
     var samples: [Sample?]
     var failures: [String]
+    /// Of one run under strace, with all that it left behind; nil if that was not asked for or did not work.
+    var systemCalls: Int?
 
     var succeeded: [Sample] { samples.compactMap { $0 } }
 }
@@ -65,6 +67,8 @@ struct Interleaving {
     let secondsPerGroup: Double
     let seed: UInt64
     let progress: Progress
+    /// strace's file, if system calls are to be counted, and the folder for its output.
+    var tracer: (path: String, directory: String)?
 
     /// A case that fails this often in a row is taken out.
     private static let failureLimit = 3
@@ -74,7 +78,8 @@ struct Interleaving {
             id: group.id, title: group.title,
             cases: group.cases.map {
                 CaseResult(
-                    id: $0.id, peer: $0.peer, label: $0.label, commands: $0.steps.map(\.text), note: $0.note, samples: [],
+                    id: $0.id, peer: $0.peer, label: $0.label, commands: $0.steps.map(\.text), note: $0.note,
+                    samples: [],
                     failures: [])
             },
             absent: group.absent, rounds: 0, wantedRounds: rounds, seed: seed)
@@ -104,8 +109,31 @@ struct Interleaving {
             if round >= 0 { result.rounds = round + 1 }
             if active.isEmpty { break }
         }
+        for index in active { result.cases[index].systemCalls = try countSystemCalls(group.cases[index]) }
         progress.end()
         return result
+    }
+
+    /// After the rounds, because tracing stretches a run many times over.
+    private func countSystemCalls(_ item: Case) throws -> Int? {
+        guard let tracer else { return nil }
+        var total = 0
+        for step in item.steps {
+            let file = tracer.directory + "/strace"
+            try? FileManager.default.removeItem(atPath: file)
+            let traced = Command(
+                path: tracer.path, arguments: ["-f", "-c", "-o", file, "--", step.path] + step.arguments,
+                environment: step.environment)
+            do {
+                guard try runner.run(traced).status == 0 else { return nil }
+            } catch is BenchError { return nil }
+            // "100.00    0.002115          15       135         2 total"
+            let text = (try? String(contentsOfFile: file, encoding: .utf8)) ?? ""
+            let fields = text.split(separator: "\n").last { $0.hasSuffix(" total") }?.split(separator: " ") ?? []
+            guard fields.count >= 5, let calls = Int(fields[3]) else { return nil }
+            total += calls
+        }
+        return total
     }
 
     private func run(_ item: Case) throws -> Result<Sample, BenchError> {

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+import CBench
+import Foundation
+
+/// TCP from a client on the host's loopback through a published port to a server in a pod, beside the host's loopback
+/// itself, which is the limit.
+final class ForwardScenario: Scenario {
+    private let options: Options
+    private let tools: Tools
+    private let workspace: Workspace
+    private let runner: ProcessRunner
+    private let progress: Progress
+    private let setup: ForwarderSetup
+    private var engines: [ContainerEngine] = []
+    private var forwarders: [Forwarder] = []
+    private var absent: [AbsentPeer] = []
+
+    init(
+        _ options: Options, _ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner, _ holder: UserNamespace,
+        _ progress: Progress
+    ) {
+        self.options = options
+        self.tools = tools
+        self.workspace = workspace
+        self.runner = runner
+        self.progress = progress
+        setup = ForwarderSetup(tools: tools, workspace: workspace, runner: runner, holder: holder)
+    }
+
+    func run(report: inout Report) throws {
+        forwarders.append(try setup.loopback())
+        try startEngines()
+        try startBareForwarders()
+        var result = MetricReport(
+            title: "Published ports, TCP, client on 127.0.0.1", wantedRounds: options.rounds, seed: options.seed)
+        result.subjects = forwarders.map { MetricReport.Subject(name: $0.name, note: $0.note) }
+        result.absent = absent
+        // What has been found is reported even when the rest is interrupted.
+        defer { report.metrics.append(result) }
+        try measure(&result)
+    }
+
+    func cleanUp() {
+        for engine in engines { engine.cleanUp(runner) }
+    }
+
+    // MARK: Setting up
+
+    private func startEngines() throws {
+        guard let image = tools.image else {
+            throw BenchError("SAMARA_IMAGES must name the folder with busybox.tar (hack/make-images)")
+        }
+        let found = try ContainerEngine.find(tools, workspace, runner)
+        absent += found.absent.filter { options.includes($0.peer) }
+        for engine in found.engines where options.includes(engine.name) {
+            progress.say("preparing \(engine.name)")
+            engines.append(engine)
+            try attempt(engine.name) {
+                try engine.load(image, runner)
+                return try setup.engine(engine)
+            }
+        }
+    }
+
+    private func startBareForwarders() throws {
+        let environment = setup.holder.environment
+        for tool in ["pasta", "slirp4netns", "rootlesskit"] {
+            let paths = tools.versions(of: tool)
+            if paths.isEmpty, options.includes(tool) { absent.append(AbsentPeer(peer: tool, reason: "not installed")) }
+            for (index, path) in paths.enumerated() where options.includes(tool) {
+                progress.say("preparing \(path)")
+                try attempt(path) {
+                    let version = try runner.version(of: path, environment)
+                    switch tool {
+                    case "pasta":
+                        return try setup.pasta(
+                            path, version == "of unknown version" && index == 0 ? "installed" : version)
+                    case "slirp4netns": return try setup.slirp4netns(path, version, index)
+                    default: return try setup.rootlesskit(path, version, index)
+                    }
+                }
+            }
+        }
+    }
+
+    private func attempt(_ name: String, _ body: () throws -> Forwarder) throws {
+        do { forwarders.append(try body()) } catch let error as BenchError {
+            absent.append(AbsentPeer(peer: name, reason: error.description))
+        }
+    }
+
+    // MARK: Measuring
+
+    private func measure(_ result: inout MetricReport) throws {
+        let loads = ForwardLoad.all.filter { options.groups.contains($0.id) }
+        var generator = SeededGenerator(seed: options.seed)
+        let began = cbench_now_ns()
+        for round in 0..<options.rounds {
+            let elapsed = Double(cbench_now_ns() - began) / 1e9
+            if round > 0, elapsed > options.secondsPerGroup { break }
+            progress.round("forward", round, options.rounds, elapsed: elapsed, limit: options.secondsPerGroup)
+            for load in loads {
+                for index in forwarders.indices.shuffled(using: &generator) {
+                    do {
+                        for (metric, value) in try run(load, forwarders[index]) {
+                            result.add(value, metric, subject: index, round: round)
+                        }
+                    } catch let error as BenchError {
+                        result.subjects[index].failures.append("\(load.title): \(error)")
+                    }
+                }
+            }
+            result.rounds = round + 1
+        }
+        progress.end()
+    }
+
+    private func run(_ load: ForwardLoad, _ forwarder: Forwarder) throws -> [(MetricReport.Metric, Double)] {
+        let client = try load.client(
+            tools, bulkPort: forwarder.bulkPort, loadPort: forwarder.loadPort, seconds: options.loadSeconds,
+            congestionControl: options.congestionControl,
+            setup.holder.environment)
+        let machine = Forwarder.machineCPU()
+        let carriers = forwarder.carrierCPU()
+        let outcome = try runner.run(client, capturesOutput: true)
+        let carried = Double(forwarder.carrierCPU() &- carriers)
+        let all = Double(Forwarder.machineCPU() - machine)
+        guard outcome.status == 0 else { throw BenchError(ProcessRunner.reason(outcome)) }
+        let figures = try load.figures(outcome.output)
+        // A load that the forwarder's processes had no part in has gone another way.
+        if !forwarder.carriers.isEmpty, carried < options.loadSeconds * 1e9 * 0.005 {
+            throw BenchError("its processes used no time: something else carried the traffic")
+        }
+        var values = figures.values
+        if !forwarder.carriers.isEmpty {
+            values.append(load.cpuMetric("forwarder", "carrier-cpu", nanoseconds: carried, amount: figures.amount))
+        }
+        values.append(load.cpuMetric("machine", "machine-cpu", nanoseconds: all, amount: figures.amount))
+        return values
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+import CBench
+import Foundation
+
+/// A way from two ports of the host's loopback to an iperf3 server and a net-load server somewhere else.
+struct Forwarder {
+    let name: String
+    let bulkPort: Int
+    let loadPort: Int
+    /// The processes that carry the bytes; empty for the host's loopback itself.
+    var carriers: [Int32] = []
+    var note: String?
+
+    /// CPU time of the carriers so far, in nanoseconds: /proc/PID/schedstat, first field.
+    func carrierCPU() -> UInt64 {
+        carriers.reduce(0) { sum, pid in
+            let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+            return threads.reduce(sum) { sum, thread in
+                let text = (try? String(contentsOfFile: "/proc/\(pid)/task/\(thread)/schedstat", encoding: .utf8)) ?? ""
+                return sum + (text.split(separator: " ").first.flatMap { UInt64($0) } ?? 0)
+            }
+        }
+    }
+
+    /// Busy time of the whole machine in nanoseconds, of 10 ms resolution: proc_stat(5).
+    static func machineCPU() -> UInt64 {
+        let text = (try? String(contentsOfFile: "/proc/stat", encoding: .utf8)) ?? ""
+        let fields =
+            text.split(separator: "\n").first?.split(separator: " ").dropFirst().compactMap { UInt64($0) } ?? []
+        guard fields.count >= 8 else { return 0 }
+        // user nice system irq softirq steal; not idle and iowait
+        return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6] + fields[7]) * 10_000_000
+    }
+}
+
+/// Makes forwarders.
+struct ForwarderSetup {
+    /// Inside the pod; on the host for loopback.
+    static let (bulk, load) = (5201, 7000)
+
+    let tools: Tools
+    let workspace: Workspace
+    let runner: ProcessRunner
+    let holder: UserNamespace
+
+    // MARK: The limit
+
+    func loopback() throws -> Forwarder {
+        let forwarder = Forwarder(
+            name: "loopback", bulkPort: Int(cbench_free_port()), loadPort: Int(cbench_free_port()))
+        _ = try runner.startResident(shell(servers(forwarder.bulkPort, forwarder.loadPort), holder.environment))
+        return forwarder
+    }
+
+    // MARK: Engines
+
+    /// A pod with two published ports and a container for each server. The container sees the host's /usr for iperf3 and
+    /// its libraries.
+    func engine(_ engine: ContainerEngine) throws -> Forwarder {
+        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        let carriers = engine.name.hasPrefix("samara") ? ["samara-net"] : ["rootlessport", "pasta", "passt"]
+        return try started(engine.name, ports, carriers) {
+            try runner.output(
+                engine.command(
+                    "pod", "create", "--name", "forward", "-p", "127.0.0.1:\(ports.0):\(Self.bulk)", "-p",
+                    "127.0.0.1:\(ports.1):\(Self.load)"))
+            guard let iperf = tools.installed("iperf3") else { throw BenchError("iperf3 is not installed") }
+            let linker = try Self.dynamicLinker()
+            try runner.output(
+                engine.command(
+                    "run", "-d", "--pod", "forward", "-v", "/usr:/usr:ro", ContainerEngine.image, linker, iperf, "-s",
+                    "-p",
+                    "\(Self.bulk)"))
+            try runner.output(
+                engine.command(
+                    "run", "-d", "--pod", "forward", "-v", "\(tools.programFolder):/programs:ro", ContainerEngine.image,
+                    "/programs/net-load", "serve", "\(Self.load)"))
+        }
+    }
+
+    // MARK: Bare forwarders
+
+    func pasta(_ path: String, _ version: String) throws -> Forwarder {
+        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        return try started("pasta \(version)", ports, ["pasta", "passt"]) {
+            _ = try runner.startResident(
+                Command(
+                    path: path,
+                    arguments: [
+                        "--foreground", "--config-net", "-t",
+                        "127.0.0.1/\(ports.0):\(Self.bulk),\(ports.1):\(Self.load)", "-u", "none",
+                        "-T", "none", "-U", "none", "--", "/bin/sh", "-c", servers(Self.bulk, Self.load),
+                    ], environment: holder.environment))
+        }
+    }
+
+    func slirp4netns(_ path: String, _ version: String, _ index: Int) throws -> Forwarder {
+        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        return try started("slirp4netns \(version)", ports, ["slirp4netns"]) {
+            let pod = try holder.hold(["--namespaces", "user,net", "--no-capabilities", "--hold"])
+            let socket = workspace.path + "/slirp\(index)"
+            _ = try runner.startResident(
+                Command(
+                    path: path,
+                    arguments: [
+                        "-c", "--mtu=65520", "--enable-sandbox", "--enable-seccomp", "--disable-host-loopback", "-a",
+                        socket,
+                        "\(pod.pid)", "tap0",
+                    ], environment: holder.environment))
+            _ = try runner.startResident(
+                Command(
+                    path: "/usr/bin/nsenter",
+                    arguments: [
+                        "-U", "--preserve-credentials", "-n", "-t", "\(pod.pid)", "/bin/sh", "-c",
+                        servers(Self.bulk, Self.load),
+                    ], environment: holder.environment))
+            for (host, guest) in [(ports.0, Self.bulk), (ports.1, Self.load)] {
+                try request(
+                    socket,
+                    #"{"execute":"add_hostfwd","arguments":{"proto":"tcp","host_addr":"127.0.0.1","host_port":\#(host),"guest_port":\#(guest)}}"#
+                )
+            }
+        }
+    }
+
+    func rootlesskit(_ path: String, _ version: String, _ index: Int) throws -> Forwarder {
+        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        var environment = holder.environment
+        // It starts slirp4netns by name: the newer with the newer.
+        if let folder = tools.newerFolder, path.hasPrefix(folder) {
+            environment["PATH"] = folder + "/bin:" + (environment["PATH"] ?? "")
+        }
+        return try started("rootlesskit \(version)", ports, ["rootlesskit", "exe"]) {
+            _ = try runner.startResident(
+                Command(
+                    path: path,
+                    arguments: [
+                        "--state-dir", workspace.path + "/rootlesskit\(index)", "--net=slirp4netns", "--mtu=65520",
+                        "--disable-host-loopback", "--copy-up=/etc", "--port-driver=builtin", "-p",
+                        "127.0.0.1:\(ports.0):\(Self.bulk)/tcp", "-p", "127.0.0.1:\(ports.1):\(Self.load)/tcp",
+                        "/bin/sh", "-c",
+                        servers(Self.bulk, Self.load),
+                    ], environment: environment))
+        }
+    }
+
+    // MARK: Parts
+
+    private func servers(_ bulk: Int, _ load: Int) -> String {
+        "iperf3 -s -p \(bulk) >/dev/null 2>&1 & exec \(tools.programFolder)/net-load serve \(load)"
+    }
+
+    private func shell(_ text: String, _ environment: [String: String]) -> Command {
+        Command(path: "/bin/sh", arguments: ["-c", text], environment: environment)
+    }
+
+    /// Runs `body` and finds which of the new processes are the ones that carry the bytes; then waits until both
+    /// servers answer through the ports.
+    private func started(
+        _ name: String, _ ports: (Int, Int), _ carriers: [String], _ body: () throws -> Void
+    ) throws -> Forwarder {
+        let before = runner.descendants()
+        try body()
+        runner.adoptResidents()
+        var forwarder = Forwarder(name: name, bulkPort: ports.0, loadPort: ports.1)
+        try awaitServers(forwarder)
+        forwarder.carriers = runner.descendants().subtracting(before).filter { pid in
+            let comm = ((try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) ?? "").trimmingCharacters(
+                in: .newlines)
+            return carriers.contains { comm.hasPrefix($0) }
+        }
+        guard !forwarder.carriers.isEmpty else {
+            throw BenchError(
+                "no process called \(carriers.joined(separator: " or ")) was started, though its ports answer")
+        }
+        return forwarder
+    }
+
+    private func awaitServers(_ forwarder: Forwarder) throws {
+        let deadline = cbench_now_ns() + 10_000_000_000
+        let checks = [ForwardLoad.all[4], ForwardLoad.all[0]]
+        for check in checks {
+            while true {
+                var command = try check.client(
+                    tools, bulkPort: forwarder.bulkPort, loadPort: forwarder.loadPort, seconds: 1, holder.environment)
+                // A single exchange is enough here.
+                command.arguments = command.arguments.map { $0 == "1.0" ? "0.01" : $0 }
+                command.timeLimitSeconds = 5
+                let result = try runner.run(command, capturesOutput: true)
+                if result.status == 0 { break }
+                guard cbench_now_ns() < deadline else {
+                    throw BenchError("nothing answers behind its port: \(ProcessRunner.reason(result))")
+                }
+                try runner.pause(milliseconds: 50)
+            }
+        }
+    }
+
+    private func request(_ socket: String, _ text: String) throws {
+        let deadline = cbench_now_ns() + 5_000_000_000
+        var answer = [CChar](repeating: 0, count: 4096)
+        while true {
+            let error = cbench_unix_request(socket, text, &answer, Int32(answer.count))
+            let reply = String(decoding: answer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            if error == 0, reply.contains("return") { return }
+            guard cbench_now_ns() < deadline else { throw BenchError("its API answered `\(reply)`, error \(error)") }
+            try runner.pause(milliseconds: 20)
+        }
+    }
+
+    /// The system's dynamic linker by a name that holds where only the host's /usr is visible.
+    private static func dynamicLinker() throws -> String {
+        for name in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"] {
+            let resolved = URL(fileURLWithPath: name).resolvingSymlinksInPath().path
+            if resolved.hasPrefix("/usr/"), FileManager.default.fileExists(atPath: resolved) { return resolved }
+        }
+        throw BenchError("iperf3 cannot be run in a container: the dynamic linker is not below /usr")
+    }
+}
