@@ -38,7 +38,7 @@ extension Integration {
             ("0", ["between 1 and 65535"]), ("0:80", ["between 1 and 65535"]), ("80:0", ["between 1 and 65535"]),
             ("65536:80", ["65536"]), ("80:65536", ["65536"]), ("70000:80", ["70000"]), ("8080:70000", ["70000"]),
             ("99999999999999999999:80", ["99999999999999999999"]), ("a:b", ["invalid"]), ("80:", ["non-empty container port"]),
-            ("", ["non-empty container port"]), ("1.2.3.4.5:80:80", ["1.2.3.4.5"]), ("80-90:80-85", ["different lengths"]),
+            (":", ["non-empty container port"]), ("1.2.3.4.5:80:80", ["1.2.3.4.5"]), ("80-90:80-85", ["different lengths"]),
             ("90-80:90-80", ["range"]), ("/tcp", ["non-empty container port"]), ("8080:80/sctp", ["SCTP"]), ("8080:80/xyz", ["xyz"]),
             ("8080:80/", ["protocol"]), ("8080:80/tcp/udp", ["protocol"]), ("-1:80", ["port"]), (" 8080:80", ["invalid"]), ("1:2:3:4", ["format"]),
             ("[::1:8080:80", ["format"]), ("::1:8080:80", ["format"]), ("8080:80:", []),
@@ -68,7 +68,7 @@ extension Integration {
                 Refusal(command: ["run", "--mount", "type=bind,source=/nosuch,target=/x", "busybox", "true"], texts: ["/nosuch"]),
                 Refusal(command: ["run", "--mount", "type=volume,target=x", "busybox", "true"], texts: ["absolute"]),
                 Refusal(command: ["run", "--tmpfs", "relative", "busybox", "true"], texts: ["relative"]),
-                Refusal(command: ["volume", "create", "bad/name"], texts: ["bad/name"]),
+                Refusal(command: ["volume", "create", "bad/name"], texts: ["names must match"]),
             ]
 
         @Test(arguments: mounting)
@@ -81,7 +81,7 @@ extension Integration {
             Refusal(command: ["run", "nosuchimage"], texts: ["nosuchimage", "samara load"]),
             Refusal(command: ["create", "nosuchimage"], texts: ["nosuchimage"]),
             Refusal(command: ["run", "-d", "--pod", "nosuch", "busybox"], texts: ["no pod with name or ID nosuch found: no such pod"]),
-            Refusal(command: ["run", "UPPER/case"], texts: ["lowercase"]),
+            Refusal(command: ["run", "UPPER/case"], texts: ["UPPER/case"]),
             Refusal(command: ["run", "busybox:bad tag"], texts: ["bad tag"]),
             Refusal(command: ["run", "--name", "-dash", "busybox", "true"], texts: ["names must match"]),
             Refusal(command: ["run", "--name", "sl/ash", "busybox", "true"], texts: ["names must match"]),
@@ -92,7 +92,7 @@ extension Integration {
             Refusal(command: ["pod", "create", "--infra=false", "-p", "8080:80"], texts: ["infra"]),
             Refusal(command: ["pod", "create", "--exit-policy", "maybe"], texts: ["maybe"]),
             Refusal(command: ["run", "--restart", "sometimes", "busybox"], texts: ["sometimes"]),
-            Refusal(command: ["run", "--restart", "on-failure:x", "busybox"], texts: ["on-failure"]),
+            Refusal(command: ["run", "--restart", "on-failure:x", "busybox"], texts: ["restart policy"]),
             Refusal(command: ["run", "-w", "relative", "busybox", "true"], texts: ["relative"]),
             Refusal(command: ["run", "--network", "nosuch", "busybox", "true"], texts: ["nosuch"]),
             Refusal(command: ["run", "--network", "none", "-p", "8080:80", "busybox", "true"], texts: ["ports"]),
@@ -106,7 +106,7 @@ extension Integration {
             Refusal(command: ["run", "--dns", "nonsense", "busybox", "true"], texts: ["nonsense"]),
             Refusal(command: ["run", "--detach-keys", "ctrl-", "-it", "busybox", "true"], texts: ["ctrl-"]),
             Refusal(command: ["run", "--hostname", String(repeating: "h", count: 65), "busybox", "true"], texts: ["hostname"]),
-            Refusal(command: ["run"], texts: ["argument"]),
+            Refusal(command: ["run"], texts: ["requires at least 1 arg"]),
             Refusal(command: ["exec", "nosuch", "true"], texts: ["no container with name or ID \"nosuch\" found: no such container"]),
             Refusal(command: ["start", "nosuch"], texts: ["nosuch"]),
             Refusal(command: ["logs", "nosuch"], texts: ["nosuch"]),
@@ -185,7 +185,7 @@ extension Integration {
 
         @Test func commandsThatCannotRun() throws {
             for network in ["none", "private"] {
-                for (command, status, text) in [("nosuchcmd", 127, "not found"), ("/nosuch/cmd", 127, "no such file"), ("/etc", 126, "denied"), ("/etc/passwd", 126, "denied")] {
+                for (command, status, text) in [("nosuchcmd", 127, "not found"), ("/nosuch/cmd", 127, "no such file"), ("/etc", 126, "not a regular file"), ("/etc/passwd", 126, "denied")] {
                     let result = try samara.run("run", "--rm", "--network", network, "busybox", command)
                     #expect(result.status == Int32(status), "\(result)")
                     #expect(result.stderr.hasPrefix("Error: ") && result.stderr.contains(command), "\(result)")

@@ -170,12 +170,12 @@ extension Integration {
         }
 
         @Test func replacingTakesTheName() throws {
-            let first = try samara.succeed("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+            let first = try samara.succeed("run", "-d", "--stop-timeout", "0", "--name", "box", "busybox", "sleep", "1000")
             let second = try samara.succeed("run", "-d", "--replace", "--name", "box", "busybox", "sleep", "1000")
             #expect(first != second)
             #expect(try samara.succeed("ps", "-aq", "--no-trunc") == second)
             let pod = try samara.succeed("pod", "create", "--name", "mypod")
-            try samara.succeed("run", "-d", "--pod", "mypod", "busybox", "sleep", "1000")
+            try samara.succeed("run", "-d", "--stop-timeout", "0", "--pod", "mypod", "busybox", "sleep", "1000")
             let again = try samara.succeed("pod", "create", "--replace", "--name", "mypod")
             #expect(pod != again)
             #expect(try samara.succeed("pod", "ps", "-q", "--no-trunc") == again)

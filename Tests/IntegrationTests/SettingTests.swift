@@ -99,7 +99,7 @@ extension Integration {
             let inspected = try samara.inspect("volume", "inspect", "kept")
             #expect(inspected["Name"].text == "kept" && inspected["Driver"].text == "local")
             let inUse = try { try samara.succeed("run", "-d", "--name", "user", "-v", "kept:/k", "busybox", "sleep", "1000") ; return try samara.run("volume", "rm", "kept") }()
-            #expect(inUse.status == 2 && inUse.stderr.contains("volume is being used by the following container(s)"), "\(inUse)")
+            #expect(inUse.status == 2 && inUse.stderr.contains("is being used by the following container(s)"), "\(inUse)")
             try samara.succeed("rm", "-f", "-t", "0", "user")
             try samara.succeed("volume", "rm", "kept")
             #expect(try samara.run("volume", "exists", "kept").status == 1)

@@ -27,7 +27,7 @@ func attachCommand() -> Command<Session> {
                 var request = AttachRequest()
                 request.forwardsInput = !arguments.bool("no-stdin")
                 request.forwardsSignals = arguments.bool("sig-proxy")
-                request.detachKeys = arguments.string("detach-keys")
+                request.detachKeys = try DetachKeysFlag.checked(arguments)
                 return try engine.attach(container, request)
             })
     }

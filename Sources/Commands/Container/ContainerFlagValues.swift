@@ -2,6 +2,7 @@
 import Arguments
 import Engine
 import JSON
+import Monitor
 
 /// --entrypoint: a JSON array of words, or one word; "" clears the image's.
 enum EntrypointText {
@@ -153,6 +154,15 @@ enum SecurityOption {
             throw Failure("invalid --security-opt \"\(option)\": \"\(path)\" is not an absolute path")
         }
         return paths
+    }
+}
+
+/// --detach-keys, refused before anything starts.
+enum DetachKeysFlag {
+    static func checked(_ arguments: ParsedArguments) throws(Failure) -> String {
+        let text = arguments.string("detach-keys")
+        do { _ = try DetachKeys(text) } catch { throw Failure(error.description) }
+        return text
     }
 }
 

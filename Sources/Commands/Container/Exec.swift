@@ -46,7 +46,7 @@ private func exec(_ session: Session, _ arguments: ParsedArguments) throws -> In
 func execRequest(_ arguments: ParsedArguments, hostEnvironment: [String]) throws -> ExecRequest {
     var request = ExecRequest()
     request.isDetached = arguments.bool("detach")
-    request.detachKeys = arguments.string("detach-keys")
+    request.detachKeys = try DetachKeysFlag.checked(arguments)
     request.isInteractive = arguments.bool("interactive")
     request.isPrivileged = arguments.bool("privileged")
     request.hasTerminal = arguments.bool("tty")

@@ -81,7 +81,7 @@ func attachRequest(_ arguments: ParsedArguments) throws(Failure) -> AttachReques
     var request = AttachRequest()
     request.forwardsInput = arguments.bool("interactive") || streams.contains("stdin")
     request.forwardsSignals = arguments.bool("sig-proxy")
-    request.detachKeys = arguments.string("detach-keys")
+    request.detachKeys = try DetachKeysFlag.checked(arguments)
     return request
 }
 

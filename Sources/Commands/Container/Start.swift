@@ -46,7 +46,7 @@ private func start(_ session: Session, _ arguments: ParsedArguments) throws -> I
         var request = AttachRequest()
         request.forwardsInput = arguments.bool("interactive")
         request.forwardsSignals = arguments.isSet("sig-proxy") ? arguments.bool("sig-proxy") : true
-        request.detachKeys = arguments.string("detach-keys")
+        request.detachKeys = try DetachKeysFlag.checked(arguments)
         return try engine.start(try target.container(engine), attach: request) ?? 0
     }
     return try ContainerTargets.each(session, engine, targets) { container in

@@ -16,7 +16,9 @@ func loadCommand() -> Command<Session> {
             ],
             positional: .none,
             run: { session, arguments in
-                try session.engine(arguments).runImageTool(ArchiveArguments.load(arguments))
+                let engine = try session.engine(arguments)
+                defer { engine.releaseIfIdle() }
+                return try engine.runImageTool(ArchiveArguments.load(arguments))
             })
     }
 }
@@ -44,7 +46,9 @@ func saveCommand() -> Command<Session> {
             ],
             positional: .atLeast(1),
             run: { session, arguments in
-                try session.engine(arguments).runImageTool(try ArchiveArguments.save(arguments))
+                let engine = try session.engine(arguments)
+                defer { engine.releaseIfIdle() }
+                return try engine.runImageTool(ArchiveArguments.save(arguments))
             })
     }
 }

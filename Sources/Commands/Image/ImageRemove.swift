@@ -29,6 +29,7 @@ private func remove(_ session: Session, _ arguments: ParsedArguments) throws -> 
     }
     let engine = try session.engine(arguments)
     try engine.enterUserNamespace()
+    defer { engine.releaseIfIdle() }
     let names = all ? try engine.images.list().map(\.record.id.hex) : arguments.positional
     var failures = Failures()
     for name in names {
@@ -83,6 +84,7 @@ func imagePruneCommand() -> Command<Session> {
                 }
                 let engine = try session.engine(arguments)
                 try engine.enterUserNamespace()
+                defer { engine.releaseIfIdle() }
                 let users = try ImageLookup.users(engine)
                 let report = try engine.images.prune(all: all) { id in users[id]?.map(\.record.id) ?? [] }
                 try session.print(report.deleted.map { $0 + "\n" }.joined())

@@ -167,6 +167,7 @@ private func volumeRemoveCommand() -> Command<Session> {
                     throw Failure("choose either one or more volumes or all")
                 }
                 let engine = try session.engine(arguments)
+                defer { engine.releaseIfIdle() }
                 let names = arguments.bool("all") ? try engine.volumes().map(\.name) : arguments.positional
                 var failures = Failures()
                 for name in names {
@@ -216,6 +217,7 @@ private func volumePruneCommand() -> Command<Session> {
                     try session.print(unused.map { $0.name + "\n" }.joined())
                     guard try session.confirm() else { return 0 }
                 }
+                defer { engine.releaseIfIdle() }
                 var failures = Failures()
                 for volume in unused {
                     do throws(EngineError) { try engine.removeVolume(volume.name, force: false) } catch {

@@ -23,7 +23,9 @@ struct LeavesNothing: SuiteTrait, TestTrait, TestScoping {
         // The first container starts what lives as long as the user's session: it belongs to no test.
         try Self.warmUp.get()
         let before = HostSnapshot(of: samara)
-        try await function()
+        var failure: (any Error)?
+        do { try await function() } catch { failure = error }
+        // Also after a failure: the next test must find what it expects.
         try samara.removeEverything()
         var left: [String] = []
         eventually("everything that the test made is gone") {
@@ -33,6 +35,7 @@ struct LeavesNothing: SuiteTrait, TestTrait, TestScoping {
         if !left.isEmpty {
             Issue.record("left behind:\n\(left.joined(separator: "\n"))")
         }
+        if let failure { throw failure }
     }
 
     private static let warmUp = Result {

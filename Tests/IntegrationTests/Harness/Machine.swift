@@ -2,38 +2,33 @@
 import Foundation
 
 /// A machine that lacks something: the same host seen through a mount namespace in which files are hidden, folders
-/// read-only or a small filesystem mounted. mount(8) and unshare(1) do it without privilege, user_namespaces(7).
+/// read-only or a small filesystem mounted. unshare(1) and mount(8) do it without privilege: user_namespaces(7).
 enum Machine {
-    /// The user is root of a namespace with all its IDs: root there may mount, and Samara works as on a whole machine.
-    case ownedByUser
-    /// The user is itself, in a namespace where it has no other ID: `newuidmap` is refused there.
-    case unprivileged
+    /// The user is root of a namespace with all its IDs: mounts can be changed, and Samara works as on a whole machine.
+    case withAllIDs
+    /// The user is itself in a namespace where it has no other ID: nothing set-user-ID has an effect there.
+    case withOneID
 
-    /// Runs a shell script in which `samara` is the command with the installation's folders.
+    /// Runs a shell script in which `samara` is the command with folders of its own below `home`, and `$HOME` is that.
     ///
-    /// - Parameters:
-    ///   - preparation: commands that run first, as root of the namespace.
-    func run(_ script: String, after preparation: String, on samara: Samara) throws -> CommandResult {
-        let settings = "set -eu; mount --make-rprivate / 2>/dev/null || :; \(preparation)\n"
-        let command = samara.command([]).map { "'\($0)'" }.joined(separator: " ")
-        let body = "set -u; samara() { \(command) \"$@\"; }\n\(script)"
+    /// - Parameter preparation: commands that run first, as root of the namespace; a failure ends the test.
+    func run(_ script: String, after preparation: String, home: String, on samara: Samara) throws -> CommandResult {
+        let body = """
+            samara() { '\(samara.executables)/samara' --root "$HOME/root" --runroot "$HOME/run" "$@"; }
+            # Runs a command and prints its name and exit code.
+            tell() { local name=$1; shift; "$@"; echo "$name: $?"; }
+            \(script)
+            """
+        let outer: [String]
+        let rest: String
         switch self {
-        case .ownedByUser:
-            return try run(
-                ["--map-auto", "--map-root-user"], settings + body.replacingOccurrences(of: "set -u", with: "set +e; set -u"),
-                on: samara)
-        case .unprivileged:
-            let inner =
-                "exec unshare --user --map-user=\(getuid()) --map-group=\(getgid()) /bin/sh -c \"$SCRIPT\"\n"
-            return try run(["--map-root-user"], settings + inner, on: samara, ["SCRIPT": body])
+        case .withAllIDs: (outer, rest) = (["--map-auto", "--map-root-user"], "")
+        case .withOneID: (outer, rest) = (["--map-root-user"], "unshare --user --map-user=\(getuid()) --map-group=\(getgid())")
         }
-    }
-
-    private func run(
-        _ options: [String], _ script: String, on samara: Samara, _ extra: [String: String] = [:]
-    ) throws -> CommandResult {
-        try runCommand(
-            ["/usr/bin/unshare", "--user"] + options + ["--mount", "/bin/sh", "-c", script],
-            environment: samara.environment.merging(extra) { $1 }, timeout: .seconds(30))
+        return try runCommand(
+            ["/usr/bin/unshare", "--user"] + outer
+                + ["--mount", "/bin/bash", "-c", "set -e\n\(preparation)\nexec \(rest) /bin/bash -c \"$SCRIPT\""],
+            environment: samara.environment.merging(["SCRIPT": body, "HOME": home, "IMAGES": samara.images]) { $1 },
+            timeout: .seconds(40))
     }
 }

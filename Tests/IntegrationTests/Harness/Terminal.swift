@@ -74,12 +74,12 @@ final class Terminal {
     /// - Returns: the exit code, or 128 + N after signal N.
     func waitForExit(timeout: Duration = .seconds(10)) throws -> Int32 {
         let deadline = ContinuousClock.now + timeout
-        var open = true
         while true {
-            if open { open = readSome(until: min(deadline, .now + .milliseconds(5))) } else { usleep(1_000) }
+            // Neither silence nor an end of the terminal is the end of the command.
+            if !readSome(until: min(deadline, .now + .milliseconds(5))) { usleep(500) }
             if let status = child.ended() {
                 hasEnded = true
-                while open, readSome(until: .now) {}
+                while readSome(until: .now) {}
                 return status
             }
             guard ContinuousClock.now < deadline else {
