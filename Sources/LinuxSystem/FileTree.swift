@@ -85,7 +85,7 @@ public enum FileTree {
     }
 
     /// The names in an open directory, without "." and "..".
-    private static func names(_ directory: borrowing OwnedFD) throws(Errno) -> [PathBytes] {
+    static func names(_ directory: borrowing OwnedFD) throws(Errno) -> [PathBytes] {
         // fdopendir takes the descriptor over, and a duplicate would share the position.
         let fd = try File.open(".", O_RDONLY | O_DIRECTORY, at: directory.raw)
         guard let stream = fdopendir(fd.raw) else { throw lastErrno() }

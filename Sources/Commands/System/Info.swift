@@ -34,7 +34,7 @@ func infoCommand() -> Command<Session> {
 
 func systemGroup() -> Command<Session> {
     Command("system", summary: "Manage samara") {
-        .group(description: "Manage samara") { [infoCommand()] }
+        .group(description: "Manage samara") { [diskUsageCommand(), infoCommand(), systemPruneCommand()] }
     }
 }
 
