@@ -75,11 +75,15 @@ ssize_t samara_receive_datagram(
     struct msghdr message = {
         .msg_name = peer, .msg_namelen = sizeof *peer, .msg_iov = &vector, .msg_iovlen = 1,
         .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT);
+    if (count >= 0) samara_datagram_destination(&message, local, interface);
+    return count;
+}
+
+void samara_datagram_destination(const struct msghdr *message, struct in6_addr *local, unsigned *interface) {
     memset(local, 0, sizeof *local);
     *interface = 0;
-    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT);
-    if (count < 0) return count;
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR((struct msghdr *)message, header)) {
         if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, CMSG_DATA(header), sizeof info);
@@ -95,7 +99,39 @@ ssize_t samara_receive_datagram(
             *interface = (unsigned)info.ipi_ifindex;
         }
     }
-    return count;
+}
+
+size_t samara_datagram_source(
+    void *control, const struct sockaddr_in6 *peer, const struct in6_addr *local, unsigned interface) {
+    if (IN6_IS_ADDR_UNSPECIFIED(local)) return 0;
+    struct msghdr message = {.msg_control = control, .msg_controllen = CMSG_SPACE(sizeof(struct in6_pktinfo))};
+    memset(control, 0, message.msg_controllen);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (peer->sin6_family == AF_INET) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, &local->s6_addr[12], 4);
+        header->cmsg_level = IPPROTO_IP;
+        header->cmsg_type = IP_PKTINFO;
+        header->cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(header), &info, sizeof info);
+        return CMSG_SPACE(sizeof info);
+    }
+    struct in6_pktinfo info = {.ipi6_addr = *local};
+    // Only a link-local source needs its interface; elsewhere routing decides.
+    if (IN6_IS_ADDR_LINKLOCAL(local)) info.ipi6_ifindex = interface;
+    header->cmsg_level = IPPROTO_IPV6;
+    header->cmsg_type = IPV6_PKTINFO;
+    header->cmsg_len = CMSG_LEN(sizeof info);
+    memcpy(CMSG_DATA(header), &info, sizeof info);
+    return CMSG_SPACE(sizeof info);
+}
+
+int samara_receive_datagrams(int socket, struct mmsghdr *messages, unsigned count) {
+    return recvmmsg(socket, messages, count, MSG_DONTWAIT, NULL);
+}
+
+int samara_send_datagrams(int socket, struct mmsghdr *messages, unsigned count) {
+    return sendmmsg(socket, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 ssize_t samara_send_datagram(
@@ -108,29 +144,8 @@ ssize_t samara_send_datagram(
     struct iovec vector = {.iov_base = (void *)data, .iov_len = length};
     struct msghdr message = {
         .msg_name = (void *)peer, .msg_namelen = address_length(peer), .msg_iov = &vector, .msg_iovlen = 1};
-    if (!IN6_IS_ADDR_UNSPECIFIED(local)) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        if (peer->sin6_family == AF_INET) {
-            struct in_pktinfo info = {0};
-            memcpy(&info.ipi_spec_dst, &local->s6_addr[12], 4);
-            header->cmsg_level = IPPROTO_IP;
-            header->cmsg_type = IP_PKTINFO;
-            header->cmsg_len = CMSG_LEN(sizeof info);
-            memcpy(CMSG_DATA(header), &info, sizeof info);
-            message.msg_controllen = CMSG_SPACE(sizeof info);
-        } else {
-            struct in6_pktinfo info = {.ipi6_addr = *local};
-            // Only a link-local source needs its interface; elsewhere routing decides.
-            if (IN6_IS_ADDR_LINKLOCAL(local)) info.ipi6_ifindex = interface;
-            header->cmsg_level = IPPROTO_IPV6;
-            header->cmsg_type = IPV6_PKTINFO;
-            header->cmsg_len = CMSG_LEN(sizeof info);
-            memcpy(CMSG_DATA(header), &info, sizeof info);
-        }
-    }
+    message.msg_controllen = samara_datagram_source(control.bytes, peer, local, interface);
+    if (message.msg_controllen > 0) message.msg_control = control.bytes;
     return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

@@ -10,8 +10,6 @@ struct Listener: ~Copyable {
     let socket: OwnedFD
     /// Whether it stands in a queue of listeners with work.
     var isQueued = false
-    /// UDP: a flow is being made; nothing is read until it is there, so that a client's next datagram is not lost.
-    var isWaitingForFlow = false
 }
 
 extension PortForwarder {

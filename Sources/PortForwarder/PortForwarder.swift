@@ -19,7 +19,7 @@
 // Ends. Half-close is kept for as long as both sides like. A reset travels only after everything that was sent before
 // it: into the sink's socket first, then acknowledged by the sink's peer (SIOCOUTQ), then the reset.
 //
-// Datagrams. One socket of the pod's namespace per flow, connected, see `DatagramFlow`.
+// Datagrams. One socket of the pod's namespace per flow, connected, see `DatagramFlow`; up to 32 per system call.
 //
 // Limits: 32,768 connections, 16,384 datagram flows, 32 pipes, 16 MiB of overflow buffers; all memory is allocated when
 // first needed and kept, so that a warm forwarder does not allocate. Idle, it does not wake up at all.
@@ -54,6 +54,8 @@ public struct PortForwarder: ~Copyable {
     var keeperMessages = KeeperMessages()
     var listeners = Slab<Listener>(capacity: 65536 * 2)
     var flows = Slab<Flow>(capacity: flowLimit)
+    /// Made with the first datagram: most pods publish no UDP port.
+    var datagramBatch: DatagramBatch?
     var datagrams = DatagramTable(capacity: datagramFlowLimit)
     /// Listeners with connections waiting.
     var readyListeners = ValueQueue()

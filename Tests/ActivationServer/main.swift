@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A server in the way of sd_listen_fds(3): answers every connection and datagram with what it was told about its
-// sockets and who the client is.
+// sockets and who the client is. With the argument "once" it ends after the first connection.
 import CLinux
 import LinuxSystem
 import SystemPackage
@@ -22,6 +22,7 @@ while true {
             let text = "\(told) \(SocketAddress(raw: peer).ip)\n"
             _ = samara_send_with_fds(connection, text, text.utf8.count, nil, 0, 0)
             _ = close(connection)
+            if CommandLine.arguments.count > 1 { Process.exitNow(0) }
         } else {
             var local = in6_addr()
             var interface: UInt32 = 0

@@ -36,7 +36,8 @@ extension Integration {
             let unknown = try samara.run("pod", "update", "--unpublish", "4711", "mypod")
             #expect(unknown.status == 125 && unknown.stderr.contains("does not publish it"), "\(unknown)")
             // What was changed is what the next start has.
-            try samara.succeed("pod", "restart", "-t", "0", "mypod")
+            try samara.succeed("pod", "stop", "-t", "0", "mypod")
+            try samara.succeed("pod", "start", "mypod")
             #expect(try samara.waitForPage(second) == "here\n")
             let counted = try samara.succeed(
                 "pod", "inspect", "--format", "{{.Network.Statistics.TcpAccepted}}", "mypod")
@@ -71,12 +72,11 @@ extension Integration {
             let port = try freePort()
             try samara.succeed(
                 "run", "-d", "--name", "server", "--restart", "always", "-p", "\(port):80,mode=activate",
-                "-v", "\(samara.executables)/ActivationServer:/server:ro", "busybox", "/server")
-            for _ in 0..<2 {
+                "-v", "\(samara.executables)/ActivationServer:/server:ro", "busybox", "/server", "once")
+            // While no program runs, connections wait in the socket's queue.
+            for _ in 0..<3 {
                 let socket = try Socket.connect("127.0.0.1", port)
                 #expect(String(decoding: try socket.receiveAll(), as: UTF8.self) == "1 1 80/tcp 127.0.0.1\n")
-                // From here on connections wait in the socket's queue, whoever has it.
-                try samara.succeed("kill", "server")
             }
             try samara.succeed("rm", "-f", "-t", "0", "server")
         }

@@ -81,6 +81,15 @@ ssize_t samara_receive_datagram(
 ssize_t samara_send_datagram(
     int socket, const void *data, size_t length, const struct sockaddr_in6 *peer, const struct in6_addr *local,
     unsigned interface);
+/// Where a received datagram came to, as samara_receive_datagram tells it.
+void samara_datagram_destination(const struct msghdr *message, struct in6_addr *local, unsigned *interface);
+/// Writes the control message that makes a datagram to `peer` leave from `local`; returns its length, 0 for none.
+/// `control` has room for CMSG_SPACE(sizeof(struct in6_pktinfo)).
+size_t samara_datagram_source(
+    void *control, const struct sockaddr_in6 *peer, const struct in6_addr *local, unsigned interface);
+/// recvmmsg(2) and sendmmsg(2) with MSG_DONTWAIT.
+int samara_receive_datagrams(int socket, struct mmsghdr *messages, unsigned count);
+int samara_send_datagrams(int socket, struct mmsghdr *messages, unsigned count);
 
 /// TUNSETIFF: attaches `fd` (of /dev/net/tun) to the interface `name`, making it; `flags` are IFF_* bits.
 int samara_tun_attach(int fd, const char *name, int flags);

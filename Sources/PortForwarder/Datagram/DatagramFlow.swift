@@ -31,9 +31,9 @@ struct DatagramFlow: ~Copyable {
     var source: IPAddress
     /// Nil while the keeper makes it.
     var socket: OwnedFD?
-    /// Overflow buffer with the datagram that started the flow; -1 when sent.
-    var firstDatagram: Int32 = -1
-    var firstLength = 0
+    /// Overflow buffer with the datagrams that came before the socket, each behind its length (UInt32); -1 when sent.
+    var waiting: Int32 = -1
+    var waitingLength = 0
     /// The service does not listen on IPv6: go by IPv4, as the gateway.
     var prefersIPv4 = false
     var isReplied = false

@@ -6,13 +6,23 @@ import NetControl
 import SystemPackage
 
 extension PortForwarder {
-    /// Datagrams per socket and turn.
-    private static let datagramQuota = 64
+    /// Batches per socket and turn.
+    private static let batchQuota = 4
+
+    /// Runs `body` with the batch, which is not in `self` meanwhile.
+    private mutating func withBatch<Result>(
+        _ body: (inout PortForwarder, borrowing DatagramBatch) -> Result
+    ) -> Result {
+        let batch = datagramBatch.take() ?? DatagramBatch()
+        let result = body(&self, batch)
+        datagramBatch = consume batch
+        return result
+    }
 
     // MARK: Client to pod
 
     mutating func queueDatagrams(_ token: EventToken) {
-        if listeners[token.slot].isQueued || listeners[token.slot].isWaitingForFlow { return }
+        if listeners[token.slot].isQueued { return }
         listeners[token.slot].isQueued = true
         readyDatagramListeners.append(token.rawValue)
     }
@@ -24,63 +34,81 @@ extension PortForwarder {
             let token = EventToken(rawValue: raw)
             guard listeners.isCurrent(token.slot, token.generation) else { continue }
             listeners[token.slot].isQueued = false
-            if receiveDatagrams(token) { queueDatagrams(token) }
+            if withBatch({ $0.receiveDatagrams(token, $1) }) { queueDatagrams(token) }
         }
     }
 
     /// True if there may be more to read.
-    private mutating func receiveDatagrams(_ token: EventToken) -> Bool {
+    private mutating func receiveDatagrams(_ token: EventToken, _ batch: borrowing DatagramBatch) -> Bool {
         let descriptor = listeners[token.slot].socket.raw
-        for _ in 0..<Self.datagramQuota {
-            var peer = sockaddr_in6()
-            var local = in6_addr()
-            var interface: UInt32 = 0
-            let count = samara_receive_datagram(
-                descriptor, transfer.scratch.baseAddress, transfer.scratch.count, &peer, &local, &interface)
+        for _ in 0..<Self.batchQuota {
+            let count = batch.receive(descriptor, listener: token.slot)
             if count < 0 {
-                switch lastErrno() {
-                case .wouldBlock: return false
+                if lastErrno() == .wouldBlock { return false }
                 // An error that an earlier datagram came back with (ICMP) belongs to nobody here.
-                default: continue
-                }
+                continue
             }
-            let key = DatagramKey(
-                listener: token.slot, interface: interface, peer: SocketAddress(raw: peer), local: IPAddress(local))
-            forward(key, count, token)
-            if listeners[token.slot].isWaitingForFlow { return false }
+            forward(batch, count, token)
+            // Less than a batch was all there was; what comes now, data or error, is an event of its own.
+            if count < DatagramBatch.capacity { return false }
         }
         return true
     }
 
-    /// Sends the scratch buffer's first `count` bytes to the pod, as a new flow if it is the first from there.
-    private mutating func forward(_ key: DatagramKey, _ count: Int, _ listener: EventToken) {
-        let hash = datagrams.hash(key)
-        let slot: UInt32
-        if let known = datagrams.find(key, hash) {
-            slot = known
-        } else {
-            guard makeRoomForDatagramFlow() else {
+    /// Sends a batch to the pod: neighbours of one flow together, the first of a new client as a new flow.
+    private mutating func forward(_ batch: borrowing DatagramBatch, _ count: Int, _ listener: EventToken) {
+        var index = 0
+        while index < count {
+            let key = batch.keys[index]
+            guard let slot = datagramFlow(key, listener) else {
                 counters.udpDropped += 1
-                return
+                index += 1
+                continue
             }
-            slot = datagrams.insert(
-                DatagramFlow(
-                    key: key, hash: hash, listenerGeneration: listener.generation, source: key.peer.ip, now: now))
-            counters.udpFlows += 1
-        }
-        let descriptor = datagrams.flows[slot].socketFD
-        if descriptor < 0 { return startDatagramFlow(slot, count, listener) }
-        datagrams.flows[slot].lastActive = now
-        datagrams.touch(slot)
-        switch sendDatagram(descriptor, count) {
-        case .failed(.connectionRefused): datagramsRefused(slot)
-        case .failed, .wouldBlock, .endOfFile: counters.udpDropped += 1
-        case .bytes: counters.udpDatagramsUp += 1
+            let descriptor = datagrams.flows[slot].socketFD
+            if descriptor < 0 {
+                hold(batch.datagram(index), slot, listener)
+                index += 1
+                continue
+            }
+            datagrams.flows[slot].lastActive = now
+            datagrams.touch(slot)
+            var end = index + 1
+            while end < count, batch.keys[end] == key { end += 1 }
+            let sent = batch.send(index..<end, descriptor)
+            if sent > 0 {
+                counters.udpDatagramsUp += UInt64(sent)
+                index += sent
+                continue
+            }
+            if lastErrno() == .connectionRefused { datagramsRefused(slot) } else { counters.udpDropped += 1 }
+            index += 1
         }
     }
 
-    private func sendDatagram(_ descriptor: Int32, _ count: Int) -> TransferOutcome {
-        Transfer.send(descriptor, UnsafeRawBufferPointer(rebasing: transfer.scratch[..<count]))
+    /// The flow of `key`, new if need be.
+    private mutating func datagramFlow(_ key: DatagramKey, _ listener: EventToken) -> UInt32? {
+        let hash = datagrams.hash(key)
+        if let known = datagrams.find(key, hash) { return known }
+        guard makeRoomForDatagramFlow() else { return nil }
+        counters.udpFlows += 1
+        return datagrams.insert(
+            DatagramFlow(key: key, hash: hash, listenerGeneration: listener.generation, source: key.peer.ip, now: now))
+    }
+
+    /// Keeps a datagram until the flow's socket is there, as far as there is room.
+    private mutating func hold(_ datagram: UnsafeRawBufferPointer, _ slot: UInt32, _ listener: EventToken) {
+        if datagrams.flows[slot].waiting < 0, !startDatagramFlow(slot, listener) {
+            counters.udpDropped += 1
+            return removeDatagramFlow(slot)
+        }
+        let (buffer, offset) = (datagrams.flows[slot].waiting, datagrams.flows[slot].waitingLength)
+        let fits = withUnsafeBytes(of: UInt32(datagram.count)) { transfer.writeOverflow(buffer, at: offset, $0) }
+        guard fits, transfer.writeOverflow(buffer, at: offset + 4, datagram) else {
+            counters.udpDropped += 1
+            return
+        }
+        datagrams.flows[slot].waitingLength = offset + 4 + datagram.count
     }
 
     /// Ends the flow that was used the longest ago if there is no room for another one.
@@ -96,31 +124,25 @@ extension PortForwarder {
 
     // MARK: Making a flow
 
-    /// Asks the keeper for the flow's socket and keeps the datagram until it is there.
-    private mutating func startDatagramFlow(_ slot: UInt32, _ count: Int, _ listener: EventToken) {
+    /// Asks the keeper for the flow's socket and takes a buffer for what comes meanwhile. False if that cannot be.
+    private mutating func startDatagramFlow(_ slot: UInt32, _ listener: EventToken) -> Bool {
         let client = datagrams.flows[slot].key.peer
         let byIPv4 = client.ip.isIPv4 || datagrams.flows[slot].prefersIPv4 || configuration.podIPv6 == nil
         let isReplaced = needsGatewaySource(client.ip) || byIPv4 != client.ip.isIPv4
         let gateway = byIPv4 ? configuration.gatewayIPv4 : configuration.gatewayIPv6
         let target = byIPv4 ? configuration.podIPv4 : configuration.podIPv6
-        guard let gateway, let target, transfer.hasOverflow else {
-            counters.udpDropped += 1
-            return removeDatagramFlow(slot)
-        }
+        guard let gateway, let target, transfer.hasOverflow else { return false }
         let source = isReplaced ? gateway : client.ip
         let token = Self.token(.datagram, slot: slot, generation: datagrams.flows.generation(slot))
         let request = KeeperRequest(
             .datagramFlow, family: byIPv4 ? .ipv4 : .ipv6, cookie: token.rawValue, source: source,
             sourcePort: client.port, target: target, targetPort: listeners[listener.slot].published.podPort)
-        guard send(request) else {
-            counters.udpDropped += 1
-            return removeDatagramFlow(slot)
-        }
+        guard send(request) else { return false }
         datagrams.flows[slot].source = source
         datagrams.flows[slot].lastActive = now
-        datagrams.flows[slot].firstDatagram = transfer.takeOverflow(offset: 0, end: count)
-        datagrams.flows[slot].firstLength = count
-        listeners[listener.slot].isWaitingForFlow = true
+        datagrams.flows[slot].waiting = transfer.takeOverflow()
+        datagrams.flows[slot].waitingLength = 0
+        return true
     }
 
     mutating func datagramFlowReady(_ token: EventToken, _ socket: consuming OwnedFD) {
@@ -130,27 +152,38 @@ extension PortForwarder {
         do throws(Errno) {
             try epoll.add(descriptor, [.readable, .edgeTriggered], token: token.rawValue)
         } catch {
-            counters.udpDropped += 1
+            _ = send(KeeperRequest(.endDatagramFlow, source: datagrams.flows[slot].source))
             return datagramFlowFailed(token)
         }
         datagrams.flows[slot].socket = consume socket
         datagrams.flows[slot].lastActive = now
-        let length = datagrams.flows[slot].firstLength
-        switch transfer.sendOverflow(datagrams.flows[slot].firstDatagram, descriptor, offset: 0, end: length) {
-        case .bytes: counters.udpDatagramsUp += 1
-        default: counters.udpDropped += 1
-        }
-        transfer.releaseOverflow(datagrams.flows[slot].firstDatagram)
-        datagrams.flows[slot].firstDatagram = -1
+        sendWaiting(slot, descriptor)
         if datagrams.flows[slot].timer.isNone { armDatagramTimer(slot) }
-        continueListener(slot)
     }
 
-    /// The keeper could not make the flow's socket; the datagram is lost, as datagrams may be.
+    private mutating func sendWaiting(_ slot: UInt32, _ descriptor: Int32) {
+        let buffer = datagrams.flows[slot].waiting
+        if buffer < 0 { return }
+        let bytes = transfer.overflowBytes(buffer)
+        var offset = 0
+        while offset < datagrams.flows[slot].waitingLength {
+            let length = Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            let datagram = UnsafeRawBufferPointer(rebasing: bytes[(offset + 4)..<(offset + 4 + length)])
+            if case .bytes = Transfer.send(descriptor, datagram) {
+                counters.udpDatagramsUp += 1
+            } else {
+                counters.udpDropped += 1
+            }
+            offset += 4 + length
+        }
+        transfer.releaseOverflow(buffer)
+        datagrams.flows[slot].waiting = -1
+    }
+
+    /// The keeper could not make the flow's socket; the datagrams are lost, as datagrams may be.
     mutating func datagramFlowFailed(_ token: EventToken) {
         guard datagrams.flows.isCurrent(token.slot, token.generation) else { return }
         counters.udpDropped += 1
-        continueListener(token.slot)
         // The keeper keeps nothing for a flow that it could not make.
         removeDatagramFlow(token.slot)
     }
@@ -158,51 +191,50 @@ extension PortForwarder {
     /// As above, of every flow that waits for the keeper.
     mutating func failWaitingDatagramFlows() {
         for slot in 0..<datagrams.flows.slotCount
-        where datagrams.flows.isOccupied(slot) && datagrams.flows[slot].firstDatagram >= 0 {
+        where datagrams.flows.isOccupied(slot) && datagrams.flows[slot].waiting >= 0 {
             // What it made has been lost on the way, so its return path has to go as well.
             _ = send(KeeperRequest(.endDatagramFlow, source: datagrams.flows[slot].source))
             datagramFlowFailed(Self.token(.datagram, slot: slot, generation: datagrams.flows.generation(slot)))
         }
     }
 
-    private mutating func continueListener(_ slot: UInt32) {
-        let listener = datagrams.flows[slot].key.listener
-        let generation = datagrams.flows[slot].listenerGeneration
-        guard listeners.isCurrent(listener, generation) else { return }
-        listeners[listener].isWaitingForFlow = false
-        queueDatagrams(Self.token(.listener, slot: listener, generation: generation))
-    }
-
     // MARK: Pod to client
 
     mutating func datagramEvent(_ token: EventToken) {
-        let slot = token.slot
-        guard datagrams.flows.isCurrent(slot, token.generation) else { return }
-        let listener = datagrams.flows[slot].key.listener
-        guard listeners.isCurrent(listener, datagrams.flows[slot].listenerGeneration) else {
-            return removeDatagramFlow(slot)
+        guard datagrams.flows.isCurrent(token.slot, token.generation) else { return }
+        let listener = datagrams.flows[token.slot].key.listener
+        guard listeners.isCurrent(listener, datagrams.flows[token.slot].listenerGeneration) else {
+            return removeDatagramFlow(token.slot)
         }
+        let mayHaveMore = withBatch { $0.answer(token.slot, $0.listeners[listener].socket.raw, $1) }
+        if mayHaveMore { readyFlows.append(token.rawValue) }
+    }
+
+    /// Sends what the service has answered to the client. True if there may be more.
+    private mutating func answer(_ slot: UInt32, _ listener: Int32, _ batch: borrowing DatagramBatch) -> Bool {
         let descriptor = datagrams.flows[slot].socketFD
-        var peer = datagrams.flows[slot].key.peer.raw
-        var local = datagrams.flows[slot].key.local.raw
-        for _ in 0..<Self.datagramQuota {
-            let length: Int
-            switch Transfer.receive(descriptor, into: transfer.scratch) {
-            case .bytes(let count): length = count
-            case .endOfFile: length = 0  // an empty datagram
-            case .wouldBlock: return
-            case .failed(.connectionRefused): return datagramsRefused(slot)
-            case .failed: return removeDatagramFlow(slot)
+        for _ in 0..<Self.batchQuota {
+            let count = batch.receive(descriptor)
+            if count < 0 {
+                switch lastErrno() {
+                case .wouldBlock: break
+                case .connectionRefused: datagramsRefused(slot)
+                default: removeDatagramFlow(slot)
+                }
+                return false
             }
             datagrams.flows[slot].isReplied = true
             datagrams.flows[slot].lastActive = now
             datagrams.touch(slot)
-            let sent = samara_send_datagram(
-                listeners[listener].socket.raw, transfer.scratch.baseAddress, length, &peer, &local,
-                datagrams.flows[slot].key.interface)
-            if sent >= 0 { counters.udpDatagramsDown += 1 } else { counters.udpDropped += 1 }
+            var index = 0
+            while index < count {
+                let sent = batch.send(index..<count, listener, to: datagrams.flows[slot].key)
+                if sent > 0 { counters.udpDatagramsDown += UInt64(sent) } else { counters.udpDropped += 1 }
+                index += max(1, sent)
+            }
+            if count < DatagramBatch.capacity { return false }
         }
-        readyFlows.append(token.rawValue)
+        return true
     }
 
     // MARK: Ends
@@ -235,7 +267,7 @@ extension PortForwarder {
             datagrams.flows[slot].isReplied ? DatagramFlow.repliedTimeout : DatagramFlow.unrepliedTimeout
         if datagrams.flows[slot].lastActive + timeout > now { return armDatagramTimer(slot) }
         // The listener waits for the keeper's answer to this flow, which has to find it.
-        if datagrams.flows[slot].firstDatagram >= 0 {
+        if datagrams.flows[slot].waiting >= 0 {
             datagrams.flows[slot].lastActive = now
             return armDatagramTimer(slot)
         }
@@ -244,7 +276,7 @@ extension PortForwarder {
 
     mutating func removeDatagramFlow(_ slot: UInt32) {
         timers.cancel(&datagrams.flows[slot].timer)
-        if datagrams.flows[slot].firstDatagram >= 0 { transfer.releaseOverflow(datagrams.flows[slot].firstDatagram) }
+        if datagrams.flows[slot].waiting >= 0 { transfer.releaseOverflow(datagrams.flows[slot].waiting) }
         if datagrams.flows[slot].socketFD >= 0 {
             _ = send(KeeperRequest(.endDatagramFlow, source: datagrams.flows[slot].source))
         }

@@ -41,6 +41,16 @@ struct OverflowPool: ~Copyable {
         return index
     }
 
+    /// Writes `bytes` behind `offset`. False if there is no room for them.
+    mutating func write(_ index: Int32, at offset: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        precondition(index >= 0 && index < count, "an overflow buffer that exists")
+        if bytes.count > bufferSize - offset { return false }
+        if let start = bytes.baseAddress {
+            (buffers[Int(index)] + offset).copyMemory(from: start, byteCount: bytes.count)
+        }
+        return true
+    }
+
     func bytes(_ index: Int32) -> UnsafeRawBufferPointer {
         precondition(index >= 0 && index < count, "an overflow buffer that exists")
         return UnsafeRawBufferPointer(start: buffers[Int(index)], count: bufferSize)

@@ -6,7 +6,6 @@ import LinuxSystem
 struct SocketTransfer: StreamTransfer, ~Copyable {
     /// 64 KiB: reads of this size in a row mark a bulk transfer.
     var bufferSize: Int { 64 << 10 }
-    /// Also the datagrams' buffer: the largest UDP payload fits.
     let scratch: UnsafeMutableRawBufferPointer
     private var overflow: OverflowPool
     private(set) var pipes: PipePool
@@ -36,6 +35,16 @@ struct SocketTransfer: StreamTransfer, ~Copyable {
     mutating func takeOverflow(offset: Int, end: Int) -> Int32 {
         overflow.take(UnsafeRawBufferPointer(rebasing: scratch[offset..<end]))
     }
+
+    /// An empty overflow buffer, for `writeOverflow`; there must be one.
+    mutating func takeOverflow() -> Int32 { overflow.take(UnsafeRawBufferPointer(start: nil, count: 0)) }
+
+    /// False if `bytes` do not fit behind `offset`.
+    mutating func writeOverflow(_ buffer: Int32, at offset: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        overflow.write(buffer, at: offset, bytes)
+    }
+
+    func overflowBytes(_ buffer: Int32) -> UnsafeRawBufferPointer { overflow.bytes(buffer) }
 
     mutating func sendOverflow(_ buffer: Int32, _ sink: Int32, offset: Int, end: Int) -> TransferOutcome {
         Transfer.send(sink, UnsafeRawBufferPointer(rebasing: overflow.bytes(buffer)[offset..<end]))
