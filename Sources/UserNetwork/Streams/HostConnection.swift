@@ -104,7 +104,11 @@ extension UserNetwork {
         hasOutput = true
         if record.pointee.flags.contains(.connecting) {
             guard !readiness.isDisjoint(with: [.writable, .error, .hangUp]) else { return }
-            if let error = Socket.takeError(record.pointee.descriptor) {
+            let error = Socket.takeError(record.pointee.descriptor)
+            if error == .connectionReset {
+                // A reset, not a refusal: the connection existed. What came before the reset is still to be read.
+                record.pointee.flags.insert(.broken)
+            } else if let error {
                 if record.pointee.flags.contains(.usesResolver), let asked = resolvers.current {
                     resolvers.failed(asked)
                 }
