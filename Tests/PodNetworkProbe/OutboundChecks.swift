@@ -50,6 +50,7 @@ enum OutboundChecks {
         let down = try dial(remote, RemoteServices.source)
         Check.equal(pattern.receive(down.raw), RemoteServices.volume, "octets down from \(remote)")
         let reset = try dial(remote, RemoteServices.reset)
+        _ = send(reset.raw, "x", 1, 0)
         Check.equal(text(reset.raw), "abc", "before the reset of \(remote)")
         Check.equal(text(reset.raw), "errno \(ECONNRESET)", "the reset of \(remote)")
     }

@@ -61,7 +61,7 @@ enum RemoteServices {
     static let sink: UInt16 = 7002
     /// Sends `volume` octets of the pattern, then ends.
     static let source: UInt16 = 7003
-    /// Says "abc" and resets.
+    /// Reads one octet, says "abc" and resets.
     static let reset: UInt16 = 7004
     static let closed: UInt16 = 7009
     static let volume = 100 << 20
@@ -140,6 +140,9 @@ enum RemoteServices {
             _ = send(accepted, text, text.count, 0)
         case streams[2]: _ = Pattern().send(accepted, volume)
         default:
+            // A reset that overtakes the client's connect would be that connect's failure.
+            var byte: UInt8 = 0
+            _ = recv(accepted, &byte, 1, 0)
             _ = send(accepted, "abc", 3, 0)
             Socket.resetOnClose(accepted)
         }
