@@ -68,6 +68,9 @@ let package = Package(
         library("NetControl", ["LinuxSystem", "CLinux", system]),
         library("PodNetwork", ["NetControl", "Netlink", "LinuxSystem", "CLinux", system]),
         library("PortForwarder", ["NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
+        library(
+            "UserNetwork",
+            ["NetStack", "PortForwarder", "NetControl", "Netlink", "EventLoop", "LinuxSystem", "CLinux", system]),
         library("ImageStore", ["LinuxSystem", "OCISpec", "JSON", system]),
         library("RegistryClient", ["CCurl", "OCISpec", "JSON", "LinuxSystem", "CLinux", system]),
         library("LayerArchive", ["ImageStore", "LinuxSystem", "CLinux", "CArchive", "OCISpec", "JSON", system]),
@@ -86,7 +89,7 @@ let package = Package(
 
         program("samara", ["Commands"]),
         program("samara-runtime", ["RuntimeCommands"]),
-        program("samara-net", ["PortForwarder", "NetControl", "EventLoop", "LinuxSystem", "CLinux", system]),
+        program("samara-net", ["UserNetwork", "LinuxSystem", system]),
         program("samara-image", ["RegistryClient", "LayerArchive", "ImageStore", "OCISpec", "Presentation", "JSON", "LinuxSystem", "CLinux", system], isStatic: false),
 
         tests("RuntimeTests", ["ContainerRuntime", "RuntimeCommands", "OCISpec", "JSON", "LinuxSystem", "CLinux"]),

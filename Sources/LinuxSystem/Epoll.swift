@@ -43,6 +43,11 @@ public struct Epoll: ~Copyable {
         _ = try checked(samara_epoll_control(fd.raw, EPOLL_CTL_ADD, descriptor, interest.rawValue, token))
     }
 
+    /// EPOLL_CTL_MOD: also looks at the descriptor again, so that an edge that has passed is reported once more.
+    public func modify(_ descriptor: Int32, _ interest: Readiness, token: UInt64) throws(Errno) {
+        _ = try checked(samara_epoll_control(fd.raw, EPOLL_CTL_MOD, descriptor, interest.rawValue, token))
+    }
+
     /// EPOLL_CTL_DEL.
     public func remove(_ descriptor: Int32) throws(Errno) {
         _ = try checked(samara_epoll_control(fd.raw, EPOLL_CTL_DEL, descriptor, 0, 0))

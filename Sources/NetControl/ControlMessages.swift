@@ -29,19 +29,19 @@ public struct NetConfiguration: Equatable, Sendable {
     /// As whom a client on the host's loopback appears inside the pod.
     public var gatewayIPv4: IPAddress
     public var gatewayIPv6: IPAddress?
-    /// Whether to ask the keeper for a tap.
-    public var hasTap: Bool
+    /// The pod's way out through the tap, which the keeper is asked for; nil for a pod without.
+    public var outbound: OutboundConfiguration?
 
     public init(
         podName: String, podIPv4: IPAddress, podIPv6: IPAddress?, gatewayIPv4: IPAddress, gatewayIPv6: IPAddress?,
-        hasTap: Bool
+        outbound: OutboundConfiguration? = nil
     ) {
         self.podName = podName
         self.podIPv4 = podIPv4
         self.podIPv6 = podIPv6
         self.gatewayIPv4 = gatewayIPv4
         self.gatewayIPv6 = gatewayIPv6
-        self.hasTap = hasTap
+        self.outbound = outbound
     }
 }
 
@@ -105,11 +105,23 @@ public struct NetStatistics: Equatable, Sendable {
     public var udpDropped: UInt64 = 0
     /// Pipes that exist for splicing.
     public var pipes: UInt64 = 0
-    public var tapFramesDropped: UInt64 = 0
+    /// Frames of the tap, received from the pod and sent to it.
+    public var tapFramesReceived: UInt64 = 0
+    public var tapFramesSent: UInt64 = 0
+    /// Connections from the pod: open, opened in all, refused by policy or by the other side.
+    public var outboundActive: UInt64 = 0
+    public var outboundOpened: UInt64 = 0
+    public var outboundRefused: UInt64 = 0
+    /// Data sent again because the pod did not acknowledge it.
+    public var outboundRetransmissions: UInt64 = 0
+    /// UDP and echo sockets that stand for sockets of the pod.
+    public var outboundMappings: UInt64 = 0
+    /// Datagrams and connections that the policy kept from the host.
+    public var outboundProhibited: UInt64 = 0
 
     public init() {}
 
-    static let fieldCount = 21
+    static let fieldCount = 28
 
     /// Every counter with its name, in declaration order.
     public var fields: [(name: String, value: UInt64)] {
@@ -121,7 +133,10 @@ public struct NetStatistics: Equatable, Sendable {
             ("sourceReplaced", sourceReplaced), ("ipv6ToIPv4", ipv6ToIPv4), ("acceptPauses", acceptPauses),
             ("udpActive", udpActive), ("udpFlows", udpFlows), ("udpDatagramsUp", udpDatagramsUp),
             ("udpDatagramsDown", udpDatagramsDown), ("udpDropped", udpDropped), ("pipes", pipes),
-            ("tapFramesDropped", tapFramesDropped),
+            ("tapFramesReceived", tapFramesReceived), ("tapFramesSent", tapFramesSent),
+            ("outboundActive", outboundActive), ("outboundOpened", outboundOpened),
+            ("outboundRefused", outboundRefused), ("outboundRetransmissions", outboundRetransmissions),
+            ("outboundMappings", outboundMappings), ("outboundProhibited", outboundProhibited),
         ]
     }
 
@@ -131,6 +146,8 @@ public struct NetStatistics: Equatable, Sendable {
         (tcpBytesSpliced, sourcePortChanged, sourceReplaced) = (values[9], values[10], values[11])
         (ipv6ToIPv4, acceptPauses, udpActive, udpFlows) = (values[12], values[13], values[14], values[15])
         (udpDatagramsUp, udpDatagramsDown, udpDropped) = (values[16], values[17], values[18])
-        (pipes, tapFramesDropped) = (values[19], values[20])
+        (pipes, tapFramesReceived, tapFramesSent) = (values[19], values[20], values[21])
+        (outboundActive, outboundOpened, outboundRefused) = (values[22], values[23], values[24])
+        (outboundRetransmissions, outboundMappings, outboundProhibited) = (values[25], values[26], values[27])
     }
 }

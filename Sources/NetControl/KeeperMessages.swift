@@ -123,4 +123,4 @@ public struct KeeperReply: Equatable, Sendable {
 }
 
 /// "SAM" and the version of every message in this module.
-let wireVersion: UInt32 = 0x534d_4101
+let wireVersion: UInt32 = 0x534d_4102

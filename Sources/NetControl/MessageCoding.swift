@@ -84,7 +84,8 @@ extension NetRequest {
             writer.put(configuration.podIPv6)
             writer.put(configuration.gatewayIPv4)
             writer.put(configuration.gatewayIPv6)
-            writer.put(UInt8(configuration.hasTap ? 1 : 0))
+            writer.put(UInt8(configuration.outbound == nil ? 0 : 1))
+            configuration.outbound?.encode(&writer)
             writer.put(UInt32(listenerCount))
             writer.put(configuration.podName)
             return writer.bytes
@@ -102,13 +103,18 @@ extension NetRequest {
         case 1:
             guard let podIPv4 = reader.takeAddress(), let podIPv6 = reader.takeOptionalAddress(),
                 let gatewayIPv4 = reader.takeAddress(), let gatewayIPv6 = reader.takeOptionalAddress(),
-                let hasTap = reader.take(UInt8.self), hasTap <= 1, let count = reader.take(UInt32.self),
-                let podName = reader.takeText()
+                let hasOutbound = reader.take(UInt8.self), hasOutbound <= 1
             else { return nil }
+            var outbound: OutboundConfiguration?
+            if hasOutbound == 1 {
+                outbound = OutboundConfiguration(&reader)
+                if outbound == nil { return nil }
+            }
+            guard let count = reader.take(UInt32.self), let podName = reader.takeText() else { return nil }
             self = .configure(
                 NetConfiguration(
                     podName: podName, podIPv4: podIPv4, podIPv6: podIPv6, gatewayIPv4: gatewayIPv4,
-                    gatewayIPv6: gatewayIPv6, hasTap: hasTap == 1),
+                    gatewayIPv6: gatewayIPv6, outbound: outbound),
                 listenerCount: Int(count))
         case 2:
             guard let listeners = Self.takeListeners(&reader) else { return nil }

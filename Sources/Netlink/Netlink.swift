@@ -8,7 +8,7 @@
 // order and does not stop at a failure, so the first refusal is the one reported, with the name of its operation and
 // the kernel's own explanation where it gives one (extended acknowledgement).
 //
-// There is no dump, no multicast and no decoding of links or routes: nothing here asks what the kernel knows.
+// The one question asked of the kernel is which addresses are local (`LocalAddresses`): links and routes are only made.
 import CLinux
 import LinuxSystem
 import SystemPackage

@@ -59,7 +59,29 @@ public struct PodNetworkSettings: Equatable, Sendable {
             address: IPAddress(high: 0xfd00 << 48, low: 0x100), prefixLength: 64,
             gateway: IPAddress(high: 0xfd00 << 48, low: 2), nameServer: IPAddress(high: 0xfd00 << 48, low: 3))
 
+        /// Ports of the host's loopback that the pod reaches at the gateway's address.
+        public var hostAccess: [OutboundConfiguration.PortRange] = []
+        /// Source addresses of the pod's connections; nil: the host's routing decides.
+        public var sourceIPv4: IPAddress?
+        public var sourceIPv6: IPAddress?
+
         public init() {}
+
+        /// What samara-net must know to be the tap's other end.
+        func outbound(hasIPv6: Bool) -> OutboundConfiguration {
+            func number(_ address: [UInt8]) -> UInt64 { address.reduce(0) { $0 << 8 | UInt64($1) } }
+            var outbound = OutboundConfiguration(
+                nameServerIPv4: ipv4.nameServer, nameServerIPv6: hasIPv6 ? ipv6?.nameServer : nil)
+            outbound.mtu = mtu
+            outbound.podHardwareAddress = number(hardwareAddress)
+            outbound.gatewayHardwareAddress = number(gatewayHardwareAddress)
+            outbound.prefixLengthIPv4 = ipv4.prefixLength
+            outbound.prefixLengthIPv6 = ipv6?.prefixLength ?? 64
+            outbound.hostAccess = hostAccess
+            outbound.sourceIPv4 = sourceIPv4
+            outbound.sourceIPv6 = sourceIPv6
+            return outbound
+        }
     }
 
     /// Nil for `--network none`: a namespace with lo and nothing else.
@@ -73,7 +95,8 @@ public struct PodNetworkSettings: Equatable, Sendable {
         let hasIPv6 = self.tap != nil && PodNetwork.kernelHasIPv6
         return NetConfiguration(
             podName: podName, podIPv4: tap.ipv4.address, podIPv6: hasIPv6 ? tap.ipv6?.address : nil,
-            gatewayIPv4: tap.ipv4.gateway, gatewayIPv6: hasIPv6 ? tap.ipv6?.gateway : nil, hasTap: self.tap != nil)
+            gatewayIPv4: tap.ipv4.gateway, gatewayIPv6: hasIPv6 ? tap.ipv6?.gateway : nil,
+            outbound: self.tap?.outbound(hasIPv6: hasIPv6))
     }
 }
 

@@ -32,9 +32,9 @@ import SystemPackage
 
 /// The forwarder of one pod: single-threaded, driven by `turn`.
 public struct PortForwarder: ~Copyable {
-    /// The kinds of token in this loop.
+    /// The kinds of token of the forwarder; 12 and up belong to the loop's other participant.
     enum Kind: UInt8 {
-        case keeper, control, controlPeer, listener, client, pod, datagram, tap, signal
+        case keeper, control, controlPeer, listener, client, pod, datagram, signal
         case resetTimer, datagramTimer, retryTimer
     }
 
@@ -44,8 +44,8 @@ public struct PortForwarder: ~Copyable {
     static let reservedDescriptors = 448
 
     let configuration: NetConfiguration
-    let keeper: OwnedFD
-    var epoll: Epoll
+    package let keeper: OwnedFD
+    package var epoll: Epoll
     var timers: TimerWheel
     /// Milliseconds, read once per turn.
     var now: UInt64
@@ -72,7 +72,6 @@ public struct PortForwarder: ~Copyable {
     var retryTimer = TimerID.none
     /// Descriptors that flows may use.
     let descriptorBudget: Int
-    var tap: OwnedFD?
     var control: OwnedFD?
     var signals: SignalDescriptor?
     var controlPeers = Slab<OwnedFD>(capacity: 64)

@@ -13,13 +13,33 @@ extension PortForwarder {
     /// what the events say, timers, new connections, then the bulk that was put off. True while there is a reason to
     /// call it again.
     public mutating func turn(maximumWait: Int32 = -1) throws(Errno) -> Bool {
-        var timeout = hasWork ? 0 : timers.timeout(now: MonotonicClock.milliseconds)
+        var nobody = NoParticipant()
+        return try turn(maximumWait: maximumWait, with: &nobody)
+    }
+
+    /// As above, shared with `participant`.
+    package mutating func turn<Participant: LoopParticipant & ~Copyable>(
+        maximumWait: Int32 = -1, with participant: inout Participant
+    ) throws(Errno) -> Bool {
+        var timeout: Int32 = 0
+        if !hasWork && !participant.hasWork {
+            let time = MonotonicClock.milliseconds
+            timeout = timers.timeout(now: time)
+            let other = participant.timeout(now: time)
+            if other >= 0, timeout < 0 || timeout > other { timeout = other }
+        }
         if maximumWait >= 0, timeout < 0 || timeout > maximumWait { timeout = maximumWait }
         let count = try epoll.wait(timeoutMilliseconds: timeout)
         now = MonotonicClock.milliseconds
         for index in 0..<count {
             let event = epoll.event(index)
-            dispatch(EventToken(rawValue: event.token), event.readiness)
+            let token = EventToken(rawValue: event.token)
+            if let kind = Kind(rawValue: token.kind) {
+                if kind == .controlPeer { participant.report(to: &counters) }
+                dispatch(kind, token, event.readiness)
+            } else {
+                participant.handle(token, event.readiness, now: now, epoll: epoll)
+            }
             if exit != nil { break }
         }
         if exit == nil {
@@ -27,6 +47,7 @@ extension PortForwarder {
             acceptConnections()
             receiveDatagrams()
             runReadyFlows()
+            participant.work(now: now, epoll: epoll)
             if listeners.count > 0, pool.count > 0 { askForSockets() }
         }
         if exit != nil {
@@ -38,13 +59,14 @@ extension PortForwarder {
     }
 
     /// Turns until the pod ends or a stop is asked for.
-    public mutating func run() throws(Errno) -> Exit {
-        while try turn() {}
+    package mutating func run<Participant: LoopParticipant & ~Copyable>(
+        with participant: inout Participant
+    ) throws(Errno) -> Exit {
+        while try turn(with: &participant) {}
         return exit ?? .stopped
     }
 
-    private mutating func dispatch(_ token: EventToken, _ readiness: Readiness) {
-        guard let kind = Kind(rawValue: token.kind) else { return }
+    private mutating func dispatch(_ kind: Kind, _ token: EventToken, _ readiness: Readiness) {
         switch kind {
         case .client: clientEvent(token, readiness)
         case .pod: podEvent(token, readiness)
@@ -53,7 +75,6 @@ extension PortForwarder {
         case .keeper: keeperEvent()
         case .control: acceptControlPeers()
         case .controlPeer: controlPeerEvent(token)
-        case .tap: drainTap()
         case .signal: exit = .stopped
         case .resetTimer, .datagramTimer, .retryTimer: return
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import LinuxSystem
-import PortForwarder
+import UserNetwork
 
 Process.exitNow(NetProcess.run())

@@ -7,9 +7,19 @@ import Testing
     private static let listener = PublishedListener(
         transport: .udp, hostIP: IPAddress(ipv4: 0x7f00_0001), hostPort: 8053, podPort: 53)
 
+    private static let outbound: OutboundConfiguration = {
+        var outbound = OutboundConfiguration(
+            nameServerIPv4: IPAddress(ipv4: 0x0a00_0203), nameServerIPv6: IPAddress(high: 0xfd00 << 48, low: 3))
+        outbound.mtu = 1500
+        outbound.hostAccess = [.init(80, 80), .init(8000, 8999)]
+        outbound.sourceIPv4 = IPAddress(ipv4: 0xc000_0201)
+        outbound.nameServers = [IPAddress(ipv4: 0x7f00_0035)]
+        return outbound
+    }()
+
     private static let configuration = NetConfiguration(
         podName: "väg", podIPv4: IPAddress(ipv4: 0x0a00_0264), podIPv6: IPAddress(high: 0xfd00 << 48, low: 0x100),
-        gatewayIPv4: IPAddress(ipv4: 0x0a00_0202), gatewayIPv6: nil, hasTap: true)
+        gatewayIPv4: IPAddress(ipv4: 0x0a00_0202), gatewayIPv6: nil, outbound: outbound)
 
     static let requests: [NetRequest] = [
         .configure(configuration, listenerCount: 70_000), .publish([listener, listener]), .publish([]),
@@ -20,7 +30,7 @@ import Testing
         var statistics = NetStatistics()
         statistics.listeners = 1
         statistics.tcpBytesDown = .max
-        statistics.tapFramesDropped = 21
+        statistics.outboundProhibited = 28
         return [.done, .failed("cannot publish port 80/tcp: ü"), .statistics(statistics)]
     }()
 

@@ -67,7 +67,7 @@ private struct Scene: ~Copyable {
         var forwarder = try PortForwarder(
             configuration: NetConfiguration(
                 podName: "test", podIPv4: loopback, podIPv6: nil, gatewayIPv4: IPAddress(ipv4: 0x7f00_0002),
-                gatewayIPv6: nil, hasTap: false), keeper: try pair.second.duplicate(), descriptorLimit: 4096)
+                gatewayIPv6: nil), keeper: try pair.second.duplicate(), descriptorLimit: 4096)
         for index in 0..<2 {
             let copy = OwnedFD(try checked(samara_fcntl(bound.descriptors[index], F_DUPFD_CLOEXEC, 3)))
             try forwarder.publish(bound.listeners[index], copy)

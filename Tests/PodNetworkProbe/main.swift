@@ -11,8 +11,19 @@ switch name {
 case "recipe": TransparentRecipe.run()
 case "none": LoopbackOnly.run()
 case "process": ProcessProbe.run(samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "")
+case "outbound":
+    OutboundProbe.run(
+        samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "",
+        mtu: CommandLine.arguments.count > 3 ? UInt32(CommandLine.arguments[3]) ?? 65520 : 65520)
+case "shell":
+    let given = CommandLine.arguments
+    if given.count == 6, let mtu = UInt32(given[3]) {
+        OutboundProbe.shell(samaraNet: given[2], mtu: mtu, outside: given[4], inside: given[5])
+    } else {
+        Check.fail("usage: PodNetworkProbe shell SAMARA-NET MTU OUTSIDE INSIDE")
+    }
 case "confinement": ConfinementProbe.run()
 case "allocations": AllocationProbe.run()
-default: Check.fail("usage: PodNetworkProbe recipe|none|process|confinement|allocations [samara-net]")
+default: Check.fail("usage: PodNetworkProbe recipe|none|process|confinement|allocations|outbound [samara-net [MTU]]")
 }
 Process.exitNow(Check.failures == 0 ? 0 : 1)

@@ -10,10 +10,14 @@ import Testing
         return program.deletingLastPathComponent()
     }
 
-    @Test(arguments: ["recipe", "none", "process", "confinement", "allocations"]) func probe(name: String) throws {
+    @Test(arguments: ["recipe", "none", "process", "confinement", "allocations"]) func probe(name: String) throws { try run([name]) }
+
+    @Test(arguments: ["65520", "1500"]) func outbound(mtu: String) throws { try run(["outbound"], after: [mtu]) }
+
+    private func run(_ name: [String], after: [String] = []) throws {
         let process = Process()
         process.executableURL = Self.products.appendingPathComponent("PodNetworkProbe")
-        process.arguments = [name, Self.products.appendingPathComponent("samara-net").path]
+        process.arguments = name + [Self.products.appendingPathComponent("samara-net").path] + after
         let output = Pipe()
         process.standardOutput = output
         try process.run()

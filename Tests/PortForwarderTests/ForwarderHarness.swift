@@ -22,8 +22,7 @@ final class ForwarderHarness {
         try Waiting.setNonBlocking(pair.first.raw)
         let configuration = NetConfiguration(
             podName: "test", podIPv4: IPAddress(ipv4: 0x7f00_0001), podIPv6: podIPv6 ? IPAddress(high: 0, low: 1) : nil,
-            gatewayIPv4: IPAddress(ipv4: 0x7f00_0002), gatewayIPv6: podIPv6 ? IPAddress(high: 0, low: 1) : nil,
-            hasTap: false)
+            gatewayIPv4: IPAddress(ipv4: 0x7f00_0002), gatewayIPv6: podIPv6 ? IPAddress(high: 0, low: 1) : nil)
         forwarder = try PortForwarder(
             configuration: configuration, keeper: try pair.second.duplicate(), descriptorLimit: descriptorLimit,
             overflowLimit: overflowLimit)

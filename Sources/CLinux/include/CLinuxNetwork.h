@@ -91,6 +91,26 @@ size_t samara_datagram_source(
 int samara_receive_datagrams(int socket, struct mmsghdr *messages, unsigned count);
 int samara_send_datagrams(int socket, struct mmsghdr *messages, unsigned count);
 
+/// An unprivileged echo socket of AF_INET or AF_INET6, non-blocking: icmp(7). EACCES outside net.ipv4.ping_group_range.
+int samara_ping_socket(int family);
+/// Received datagrams of one sender may come joined: UDP_GRO, udp(7).
+int samara_enable_datagram_batches(int socket);
+/// Sends one datagram, or with `segment` below `length` a batch of datagrams of that size (UDP_SEGMENT).
+ssize_t samara_send_datagrams(
+    int socket, const void *data, size_t length, const struct sockaddr_in6 *peer, unsigned segment);
+/// Receives one datagram, or a batch; `*segment` is then the size of each but the last, else 0.
+ssize_t samara_receive_datagrams(
+    int socket, void *data, size_t length, struct sockaddr_in6 *peer, unsigned *segment);
+/// Takes one entry of the error queue (IP_RECVERR, IPV6_RECVERR): the start of the payload that was sent, where to, the
+/// errno and the path MTU for EMSGSIZE.
+ssize_t samara_receive_error(
+    int socket, void *data, size_t length, struct sockaddr_in6 *destination, int *error, unsigned *info);
+/// SO_MEMINFO: the send buffer's size and what of it is free (may be negative).
+int samara_send_space(int socket, int *free, int *total);
+/// MSG_PEEK of what lies `offset` bytes behind the first queued byte, for kernels without SO_PEEK_OFF on TCP. The result
+/// counts the `offset` bytes too, which go to `waste`.
+ssize_t samara_peek_behind(int socket, void *waste, size_t wasteLength, size_t offset, void *data, size_t length);
+
 /// TUNSETIFF: attaches `fd` (of /dev/net/tun) to the interface `name`, making it; `flags` are IFF_* bits.
 int samara_tun_attach(int fd, const char *name, int flags);
 static const unsigned long samara_tun_set_offload = TUNSETOFFLOAD;

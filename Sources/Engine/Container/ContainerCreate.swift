@@ -209,6 +209,7 @@ extension Engine {
             if record.network == .pod { return }
         }
         record.network = try NetworkText.parse(request.network)
+        record.networkOptions = NetworkText.options(request.network)
         if case .container(let name) = record.network { record.network = .container(try containerID(name)) }
         record.ports = try Engine.parsePorts(request.ports)
         if request.publishesAll {

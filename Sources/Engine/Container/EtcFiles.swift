@@ -11,40 +11,44 @@ extension Engine {
             return
         }
         let directory = paths.container(record.id) + "/etc"
+        let addresses = PodAddresses(record.networkOptions)
         let hostname = record.hostname ?? String(record.id.prefix(12))
         try writeEtc("\(directory)/hostname", hostname + "\n")
         if !record.hasOwnHostsFile {
             var names: [(String, String)] = []
             switch record.network {
-            case .private: names.append((PodAddresses.ipv4, "\(hostname) \(record.name)"))
+            case .private: names.append((addresses.ipv4, "\(hostname) \(record.name)"))
             case .none: names.append(("127.0.0.1", "\(hostname) \(record.name)"))
             default: break
             }
-            try writeEtc("\(directory)/hosts", Engine.hostsText(added: record.addedHosts, names, isHost: record.network == .host))
+            try writeEtc("\(directory)/hosts", Engine.hostsText(added: record.addedHosts, names, addresses, isHost: record.network == .host))
         }
         try writeEtc(
             "\(directory)/resolv.conf",
             Engine.resolvText(
-                servers: record.dnsServers, search: record.dnsSearch, options: record.dnsOptions, network: record.network))
+                servers: record.dnsServers, search: record.dnsSearch, options: record.dnsOptions, network: record.network,
+                addresses: addresses))
     }
 
     /// Rewrites the pod's files for the members that run, plus `starting`.
     func refreshHosts(_ pod: PodRecord, adding starting: ContainerRecord? = nil, without ended: String? = nil) {
         let directory = paths.pod(pod.id) + "/etc"
         guard pod.hasInfra, File.exists(directory) else { return }
-        var names = [(PodAddresses.ipv4, "\(pod.hostname) \(pod.infraName)")]
+        let addresses = PodAddresses(pod.networkOptions)
+        var names = [(addresses.ipv4, "\(pod.hostname) \(pod.infraName)")]
         for member in (try? members(of: pod.id)) ?? []
         where (member.isRunning || member.record.id == starting?.id) && member.record.id != ended {
             names.append(("127.0.0.1", member.record.name))
         }
         if pod.managesHosts {
-            try? writeEtc("\(directory)/hosts", Engine.hostsText(added: pod.addedHosts, names, isHost: pod.network == .host))
+            try? writeEtc("\(directory)/hosts", Engine.hostsText(added: pod.addedHosts, names, addresses, isHost: pod.network == .host))
         }
         try? writeEtc("\(directory)/hostname", pod.hostname + "\n")
         try? writeEtc(
             "\(directory)/resolv.conf",
             Engine.resolvText(
-                servers: pod.dnsServers, search: pod.dnsSearch, options: pod.dnsOptions, network: pod.network))
+                servers: pod.dnsServers, search: pod.dnsSearch, options: pod.dnsOptions, network: pod.network,
+                addresses: addresses))
     }
 
     /// Written in place, not replaced: running containers have the file itself mounted.
@@ -53,7 +57,9 @@ extension Engine {
         try attempt("write", path) { () throws(Errno) in try File.write(path, Array(text.utf8), mode: 0o644) }
     }
 
-    private static func hostsText(added: [String], _ names: [(String, String)], isHost: Bool) -> String {
+    private static func hostsText(
+        added: [String], _ names: [(String, String)], _ addresses: PodAddresses, isHost: Bool
+    ) -> String {
         var text = ""
         if isHost, let host = try? File.read("/etc/hosts", limit: 1 << 20) {
             text = String(decoding: host, as: UTF8.self)
@@ -65,15 +71,17 @@ extension Engine {
             // name[;name…]:address, as --add-host takes it; the address may be IPv6.
             guard let colon = entry.firstIndex(of: ":") else { continue }
             let address = entry[entry.index(after: colon)...]
-            let resolved = address == "host-gateway" ? PodAddresses.gateway4 : String(address)
+            let resolved = address == "host-gateway" ? addresses.gateway4 : String(address)
             text += "\(resolved)\t\(entry[..<colon].split(separator: ";").joined(separator: " "))\n"
         }
-        if !isHost { text += "\(PodAddresses.gateway4)\thost.containers.internal host.docker.internal\n" }
+        if !isHost { text += "\(addresses.gateway4)\thost.containers.internal host.docker.internal\n" }
         for name in names { text += "\(name.0)\t\(name.1)\n" }
         return text
     }
 
-    private static func resolvText(servers: [String], search: [String], options: [String], network: NetworkMode) -> String {
+    private static func resolvText(
+        servers: [String], search: [String], options: [String], network: NetworkMode, addresses own: PodAddresses
+    ) -> String {
         let host = String(decoding: (try? File.read("/etc/resolv.conf", limit: 1 << 20)) ?? [], as: UTF8.self)
         if network == .host, servers.isEmpty, search.isEmpty, options.isEmpty { return host }
         var lines: [String] = []
@@ -83,9 +91,11 @@ extension Engine {
             ? inherited.filter { $0.hasPrefix("search ") }.flatMap { $0.split(separator: " ").dropFirst().map(String.init) }
             : search.filter { $0 != "." }
         if !domains.isEmpty { lines.append("search " + domains.joined(separator: " ")) }
-        let addresses =
-            servers.isEmpty
-            ? inherited.filter { $0.hasPrefix("nameserver ") }.map { String($0.dropFirst(11)) } : servers
+        // samara-net asks the host's servers, those on the host's loopback too, which a pod cannot reach itself.
+        let inheritedServers =
+            network == .private
+            ? [own.nameServer4] : inherited.filter { $0.hasPrefix("nameserver ") }.map { String($0.dropFirst(11)) }
+        let addresses = servers.isEmpty ? inheritedServers : servers
         lines += addresses.map { "nameserver \($0)" }
         let settings =
             options.isEmpty ? inherited.filter { $0.hasPrefix("options ") } : ["options " + options.joined(separator: " ")]
@@ -93,16 +103,21 @@ extension Engine {
     }
 }
 
-/// The pod's addresses as text, from the one place that configures them.
-public enum PodAddresses {
-    private static let tap = PodNetworkSettings.TapSettings()
-    public static var ipv4: String { tap.ipv4.address.description }
-    public static var prefixLength4: Int64 { Int64(tap.ipv4.prefixLength) }
-    public static var gateway4: String { tap.ipv4.gateway.description }
-    public static var ipv6: String { tap.ipv6.map(\.address.description) ?? "" }
-    public static var prefixLength6: Int64 { Int64(tap.ipv6?.prefixLength ?? 0) }
-    public static var gateway6: String { tap.ipv6.map(\.gateway.description) ?? "" }
-    public static var hardwareAddress: String {
+/// A pod's addresses as text, from the one place that configures them.
+public struct PodAddresses {
+    private let tap: PodNetworkSettings.TapSettings
+
+    /// `networkOptions` as in the record.
+    public init(_ networkOptions: String) { tap = NetworkText.tap(networkOptions) }
+
+    public var ipv4: String { tap.ipv4.address.description }
+    public var prefixLength4: Int64 { Int64(tap.ipv4.prefixLength) }
+    public var gateway4: String { tap.ipv4.gateway.description }
+    public var nameServer4: String { tap.ipv4.nameServer.description }
+    public var ipv6: String { tap.ipv6.map(\.address.description) ?? "" }
+    public var prefixLength6: Int64 { Int64(tap.ipv6?.prefixLength ?? 0) }
+    public var gateway6: String { tap.ipv6.map(\.gateway.description) ?? "" }
+    public var hardwareAddress: String {
         tap.hardwareAddress.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
     }
 }

@@ -1,7 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PodNetwork
+
 /// `--network` as given.
 enum NetworkText {
+    /// What of `text` a record keeps beside the mode: the options of a network with a tap.
+    static func options(_ text: String?) -> String {
+        guard let text, text.contains(":"), NetworkOptions.isKnown(kind: text.prefix { $0 != ":" }) else { return "" }
+        return text
+    }
+
+    /// The tap of a record's options, which were checked when it was made.
+    static func tap(_ options: String) -> PodNetworkSettings.TapSettings {
+        (try? NetworkOptions.settings(options)) ?? PodNetworkSettings.TapSettings()
+    }
+
     static func parse(_ text: String?) throws(EngineError) -> NetworkMode {
         guard let text, !text.isEmpty else { return .private }
         let kind = text.prefix { $0 != ":" }
@@ -10,6 +23,10 @@ enum NetworkText {
         case "host": return .host
         case "default", "private", "bridge", "slirp4netns", "pasta":
             if text.contains(":") {
+                if NetworkOptions.isKnown(kind: kind) {
+                    do { _ = try NetworkOptions.settings(text) } catch { throw EngineError(error.message) }
+                    return .private
+                }
                 throw EngineError(
                     "network options are not known: \(text); use --network \(kind) without options")
             }

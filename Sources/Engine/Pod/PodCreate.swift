@@ -17,6 +17,7 @@ extension Engine {
         record.ports = try Engine.parsePorts(request.ports)
         try checkForwarded(record.ports, pod: request.name ?? "POD")
         record.network = try NetworkText.parse(request.network)
+        record.networkOptions = NetworkText.options(request.network)
         for text in request.volumes { record.mounts.append(try MountText.volume(text)) }
         if record.network == .host { record.shares.removeAll { $0 == "net" } }
         if !record.ports.isEmpty, record.network != .private || !record.hasInfra || !record.shares("net") {

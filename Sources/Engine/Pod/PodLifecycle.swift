@@ -20,7 +20,9 @@ extension Engine {
         for (share, namespace) in [("net", NamespaceSet.network), ("ipc", .ipc), ("uts", .uts), ("pid", .pid), ("cgroup", .cgroup)]
         where pod.shares(share) { namespaces.insert(namespace) }
         var network: SandboxSpec.Network?
-        if pod.shares("net") { network = pod.network == .none ? .loopbackOnly : .full(ports: pod.ports) }
+        if pod.shares("net") {
+            network = pod.network == .none ? .loopbackOnly : .full(ports: pod.ports, options: pod.networkOptions)
+        }
         let state: SandboxState
         do throws(EngineError) {
             state = try ensureSandbox(

@@ -143,6 +143,8 @@ public struct ContainerRecord: Sendable {
     // Isolation.
     public var hostname: String?
     public var network = NetworkMode.private
+    /// `--network` with its options when it had any: `NetworkOptions`.
+    public var networkOptions = ""
     public var sharesHostPID = false
     public var sharesHostIPC = false
     public var sharesHostUTS = false

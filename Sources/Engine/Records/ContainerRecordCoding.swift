@@ -28,6 +28,7 @@ extension ContainerRecord {
         runTimeout = json.number("runTimeout")
         hostname = json.optionalText("hostname")
         network = NetworkMode(json.text("network")) ?? .private
+        networkOptions = json.text("networkOptions")
         sharesHostPID = json.flag("sharesHostPID")
         sharesHostIPC = json.flag("sharesHostIPC")
         sharesHostUTS = json.flag("sharesHostUTS")
@@ -87,6 +88,7 @@ extension ContainerRecord {
         object["runTimeout"] = .int(runTimeout)
         if let hostname { object["hostname"] = .string(hostname) }
         object["network"] = .string(network.text)
+        object["networkOptions"] = .string(networkOptions)
         object["sharesHostPID"] = .bool(sharesHostPID)
         object["sharesHostIPC"] = .bool(sharesHostIPC)
         object["sharesHostUTS"] = .bool(sharesHostUTS)

@@ -15,6 +15,8 @@ public struct PodRecord: Sendable {
     public var infraName = ""
     public var hostname = ""
     public var network = NetworkMode.private
+    /// `--network` with its options when it had any: `NetworkOptions`.
+    public var networkOptions = ""
     public var ports: [PortRecord] = []
     public var addedHosts: [String] = []
     public var managesHosts = true
@@ -43,6 +45,7 @@ public struct PodRecord: Sendable {
         infraName = json.text("infraName")
         hostname = json.text("hostname")
         network = NetworkMode(json.text("network")) ?? .private
+        networkOptions = json.text("networkOptions")
         ports = json.list("ports").map(PortRecord.init)
         addedHosts = json.texts("addedHosts")
         managesHosts = json.flag("managesHosts")
@@ -62,7 +65,7 @@ public struct PodRecord: Sendable {
             "schema": .int(recordSchema), "id": .string(id), "name": .string(name), "created": .moment(created),
             "labels": .map(labels), "shares": .texts(shares), "hasInfra": .bool(hasInfra),
             "infraID": .string(infraID), "infraName": .string(infraName), "hostname": .string(hostname),
-            "network": .string(network.text), "ports": .array(ports.map(\.json)), "addedHosts": .texts(addedHosts),
+            "network": .string(network.text), "networkOptions": .string(networkOptions), "ports": .array(ports.map(\.json)), "addedHosts": .texts(addedHosts),
             "managesHosts": .bool(managesHosts), "dnsServers": .texts(dnsServers), "dnsSearch": .texts(dnsSearch),
             "dnsOptions": .texts(dnsOptions), "mounts": .array(mounts.map(\.json)), "sysctls": .map(sysctls),
             "shmSize": .int(shmSize), "exitPolicy": .string(exitPolicy), "restartPolicy": .string(restartPolicy),

@@ -24,7 +24,8 @@ struct SandboxSpec {
 
     enum Network {
         case loopbackOnly
-        case full(ports: [PortRecord])
+        /// `options` is `--network` as recorded: `NetworkOptions`.
+        case full(ports: [PortRecord], options: String)
     }
 }
 

@@ -138,7 +138,7 @@ extension Engine {
 
     private func bindPorts(_ network: SandboxSpec.Network?) throws(EngineError) -> BoundPorts {
         var requested: [PublishedPort] = []
-        if case .full(let ports)? = network { requested = ports.map(\.published) }
+        if case .full(let ports, _)? = network { requested = ports.map(\.published) }
         do { return try BoundPorts(binding: requested) } catch { throw EngineError(error.message) }
     }
 
@@ -148,7 +148,7 @@ extension Engine {
         warn("the network process of \(spec.name) (samara-net) was lost and is being replaced")
         // The numbers chosen by the kernel at the first start stay.
         var again = spec
-        again.network = .full(ports: lost.ports)
+        if case .full(_, let options)? = spec.network { again.network = .full(ports: lost.ports, options: options) }
         let bound = try bindPorts(again.network)
         var state = lost
         state.network = try startNetwork(again, settings, bound)
@@ -160,7 +160,7 @@ extension Engine {
         switch spec.network {
         case nil: nil
         case .loopbackOnly: PodNetworkSettings(tap: nil)
-        case .full: PodNetworkSettings()
+        case .full(_, let options): PodNetworkSettings(tap: NetworkText.tap(options))
         }
     }
 

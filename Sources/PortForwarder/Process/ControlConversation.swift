@@ -76,7 +76,7 @@ extension PortForwarder {
     }
 
     /// Publishes every port or none.
-    mutating func publish(_ published: [PublishedListener], _ sockets: inout ReceivedSockets) -> NetReply {
+    package mutating func publish(_ published: [PublishedListener], _ sockets: inout ReceivedSockets) -> NetReply {
         if published.count != sockets.count { return .failed("a published port came without its socket") }
         var done: [PublishedListener] = []
         for listener in published {
@@ -92,20 +92,6 @@ extension PortForwarder {
         return .done
     }
 
-    // MARK: Tap
-
-    /// Takes over the pod's tap and reads it, so that the pod's kernel never has to hold what nobody will answer.
-    public mutating func drain(tap descriptor: consuming OwnedFD) throws(Errno) {
-        try epoll.add(descriptor.raw, [.readable, .edgeTriggered], token: Self.token(.tap).rawValue)
-        tap = consume descriptor
-    }
-
-    mutating func drainTap() {
-        let descriptor = Self.raw(tap)
-        if descriptor < 0 { return }
-        while case .bytes = Transfer.read(descriptor, into: transfer.scratch) { counters.tapFramesDropped += 1 }
-    }
-
     /// -1 for none.
     private static func raw(_ descriptor: borrowing OwnedFD?) -> Int32 {
         switch descriptor {
@@ -116,19 +102,19 @@ extension PortForwarder {
 }
 
 /// Descriptors that arrived with a message; those that nobody takes are closed.
-struct ReceivedSockets: ~Copyable {
+package struct ReceivedSockets: ~Copyable {
     private var descriptors: [Int32]
     private var next = 0
 
-    init(_ descriptors: [Int32]) { self.descriptors = descriptors }
+    package init(_ descriptors: [Int32]) { self.descriptors = descriptors }
 
     deinit { for descriptor in descriptors[next...] { _ = OwnedFD(descriptor) } }
 
     /// How many are left.
-    var count: Int { descriptors.count - next }
+    package var count: Int { descriptors.count - next }
 
     /// The next one; there must be one.
-    mutating func takeFirst() -> OwnedFD {
+    package mutating func takeFirst() -> OwnedFD {
         defer { next += 1 }
         return OwnedFD(descriptors[next])
     }

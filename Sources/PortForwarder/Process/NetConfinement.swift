@@ -60,7 +60,7 @@ public enum NetConfinement {
             SYS_setsockopt,
             [
                 .init(1, in: [SOL_SOCKET]),
-                .init(2, in: [SO_LINGER, SO_REUSEADDR, SO_KEEPALIVE, SO_SNDBUF, SO_RCVBUF, SO_PEEK_OFF]),
+                .init(2, in: [SO_LINGER, SO_REUSEADDR, SO_KEEPALIVE, SO_SNDBUF, SO_RCVBUF, SO_OOBINLINE, SO_PEEK_OFF]),
             ],
             [
                 .init(1, in: [level.tcp]),

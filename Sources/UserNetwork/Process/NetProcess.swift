@@ -2,6 +2,8 @@
 import CLinux
 import LinuxSystem
 import NetControl
+import Netlink
+import PortForwarder
 import SystemPackage
 
 /// The life of a samara-net process: from the inherited descriptors (`NetDescriptor`) to the end of the pod.
@@ -21,19 +23,49 @@ public enum NetProcess {
         }
         let starter = OwnedFD(NetDescriptor.starter)
         do throws(StartFailure) {
-            var forwarder = try start(starter)
+            let keeper = OwnedFD(NetDescriptor.keeper)
+            let control = OwnedFD(NetDescriptor.control)
+            do throws(Errno) { try Confinement.closeDescriptors(from: NetDescriptor.starter + 1) } catch {
+                throw StartFailure(sentence: "cannot confine the pod's network process: \(error.text)")
+            }
+            // What the host looks like, while its files can still be seen.
+            let host = HostView()
+            let resolvers = Resolvers.ofHost()
+            do throws(Errno) { try NetConfinement.isolate() } catch {
+                throw StartFailure(sentence: "cannot confine the pod's network process: \(error.text)")
+            }
+            guard case .configure(let configuration, let listenerCount) = try receive(starter).request else {
+                throw StartFailure(sentence: "the pod's network process was not given a configuration")
+            }
+            Process.setTitle("samara-net: \(configuration.podName)")
+            var forwarder = try make(configuration, keeper, control)
+            if let outbound = configuration.outbound {
+                let tap = try receiveTap(forwarder.keeper)
+                try watch(forwarder, tap, host)
+                var network = UserNetwork(configuration, outbound, tap: tap, host: host, resolvers: resolvers)
+                try publish(&forwarder, listenerCount, starter)
+                try restrictCalls()
+                answer(starter, .done)
+                try? starter.close()
+                return finish(&forwarder, &network)
+            }
+            var nobody = NoParticipant()
+            try publish(&forwarder, listenerCount, starter)
+            try restrictCalls()
             answer(starter, .done)
             try? starter.close()
-            return finish(&forwarder)
+            return finish(&forwarder, &nobody)
         } catch {
             answer(starter, .failed(error.sentence))
             return 1
         }
     }
 
-    private static func finish(_ forwarder: inout PortForwarder) -> Int32 {
+    private static func finish<Participant: LoopParticipant & ~Copyable>(
+        _ forwarder: inout PortForwarder, _ participant: inout Participant
+    ) -> Int32 {
         do throws(Errno) {
-            _ = try forwarder.run()
+            _ = try forwarder.run(with: &participant)
             return 0
         } catch {
             complain("the pod's network process cannot wait for events: \(error.text)")
@@ -43,22 +75,15 @@ public enum NetProcess {
 
     // MARK: Start
 
-    private static func start(_ starter: borrowing OwnedFD) throws(StartFailure) -> PortForwarder {
-        let keeper = OwnedFD(NetDescriptor.keeper)
-        let control = OwnedFD(NetDescriptor.control)
-        do throws(Errno) {
-            try Confinement.closeDescriptors(from: NetDescriptor.starter + 1)
-            try NetConfinement.isolate()
-        } catch {
-            throw StartFailure(sentence: "cannot confine the pod's network process: \(error.text)")
+    private static func restrictCalls() throws(StartFailure) {
+        do throws(Errno) { try NetConfinement.restrictCalls() } catch {
+            throw StartFailure(sentence: "cannot restrict the system calls of the pod's network process: \(error.text)")
         }
-        guard case .configure(let configuration, let listenerCount) = try receive(starter).request else {
-            throw StartFailure(sentence: "the pod's network process was not given a configuration")
-        }
-        Process.setTitle("samara-net: \(configuration.podName)")
-        let tap = configuration.hasTap ? try receiveTap(keeper) : nil
-        var forwarder = try make(configuration, keeper, control)
-        if let tap { forwarder = try withTap(forwarder, tap) }
+    }
+
+    private static func publish(
+        _ forwarder: inout PortForwarder, _ listenerCount: Int, _ starter: borrowing OwnedFD
+    ) throws(StartFailure) {
         var published = 0
         while published < listenerCount {
             let (request, descriptors) = try receive(starter)
@@ -71,10 +96,6 @@ public enum NetProcess {
             }
             published += listeners.count
         }
-        do throws(Errno) { try NetConfinement.restrictCalls() } catch {
-            throw StartFailure(sentence: "cannot restrict the system calls of the pod's network process: \(error.text)")
-        }
-        return forwarder
     }
 
     private static func make(
@@ -91,13 +112,12 @@ public enum NetProcess {
         }
     }
 
-    private static func withTap(
-        _ forwarder: consuming PortForwarder, _ tap: consuming OwnedFD
-    ) throws(StartFailure) -> PortForwarder {
-        do throws(Errno) { try forwarder.drain(tap: tap) } catch {
+    private static func watch(
+        _ forwarder: borrowing PortForwarder, _ tap: borrowing OwnedFD, _ host: borrowing HostView
+    ) throws(StartFailure) {
+        do throws(Errno) { try UserNetwork.register(tap: tap, host: host, epoll: forwarder.epoll) } catch {
             throw StartFailure(sentence: "cannot watch the pod's tap: \(error.text)")
         }
-        return forwarder
     }
 
     private static func receive(
@@ -114,7 +134,7 @@ public enum NetProcess {
         throw StartFailure(sentence: "the pod's network process is of another version of samara than its starter")
     }
 
-    private static func receiveTap(_ keeper: borrowing OwnedFD) throws(StartFailure) -> OwnedFD? {
+    private static func receiveTap(_ keeper: borrowing OwnedFD) throws(StartFailure) -> OwnedFD {
         do throws(Errno) {
             var bytes = [UInt8](repeating: 0, count: KeeperRequest.size)
             bytes.withUnsafeMutableBytes { KeeperRequest(.tap).encode(into: $0) }
@@ -137,14 +157,5 @@ public enum NetProcess {
     private static func complain(_ sentence: String) {
         // Standard error may be closed, and there is nobody else to tell.
         try? File.writeAll(2, Array("Error: \(sentence)\n".utf8))
-    }
-}
-
-extension PortForwarder {
-    /// SIGTERM ends the loop as a stop request does, so that connections are reset rather than cut.
-    mutating func stopOnSignal() throws(Errno) {
-        let descriptor = try SignalDescriptor(blocking: SignalSet([SIGTERM]))
-        try epoll.add(descriptor.descriptor, [.readable], token: Self.token(.signal).rawValue)
-        signals = consume descriptor
     }
 }
