@@ -81,11 +81,15 @@ public enum SelfProtection {
 
     /// The read-only mount as a child with a user namespace of its own makes it, passed back as a descriptor.
     private static func borrowedMount() throws(Errno) -> OwnedFD {
+        let path = try File.readLink("/proc/self/exe")
+        let running = try File.status("/proc/self/exe")
         let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
         let pid = try Process.fork()
         if pid == 0 {
-            // The memory's owner decides who may look at /proc/self/exe, and that has not changed by unshare.
-            if samara_unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0, let own = try? File.open("/proc/self/exe", O_PATH),
+            // By its path, because the link leads into the former mount namespace, whose mounts cannot be copied here;
+            // and only if that is still the same file.
+            if samara_unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0, let own = try? File.open(path, O_PATH),
+                let opened = try? File.status(own), opened.inode == running.inode, opened.device == running.device,
                 let tree = try? readOnlyMount(own)
             {
                 _ = try? UnixSocket.send(pair.second, [1], descriptors: [tree.raw])
