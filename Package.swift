@@ -81,7 +81,7 @@ let package = Package(
                 "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "OCISpec", "JSON",
                 "LinuxSystem", "CLinux", system,
             ]),
-        library("Commands", ["Engine", "ImageStore", "Monitor", "PodNetwork", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
+        library("Commands", ["Engine", "ContainerRuntime", "ImageStore", "Monitor", "PodNetwork", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
 
         library(
             "RuntimeCommands",

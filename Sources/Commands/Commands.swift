@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Arguments
+import ContainerRuntime
 import Engine
 import LinuxSystem
 
@@ -29,6 +30,7 @@ public func runCommandLine(_ arguments: [String]) -> Int32 {
                 session.complain(problem)
                 return 1
             }
+            if startsContainers(invocation.path) { try SelfProtection.ensure(arguments) }
             return try invocation.run(session)
         }
     } catch let error as ArgumentError {
@@ -42,4 +44,11 @@ public func runCommandLine(_ arguments: [String]) -> Int32 {
         session.complain("Error: \(failure.message)")
         return failure.exitCode
     }
+}
+
+/// Whether a command executes programs of a container, in itself or in a process that it leaves behind: those must not
+/// be able to reach the file of this program.
+private func startsContainers(_ path: String) -> Bool {
+    guard let name = path.split(separator: " ").last else { return false }
+    return ["run", "exec", "start", "restart", "create"].contains(name)
 }

@@ -26,7 +26,7 @@ public struct Engine: Sendable {
         try paths.prepare()
         images = ImageStore(root: paths.root)
         holder = UserNamespaceHolder(directory: paths.run)
-        let own = (try? File.readLink("/proc/self/exe")) ?? ""
+        let own = SelfProtection.programPath
         executables = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "/usr/bin"
         self.warn = warn
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Arguments
+import ContainerRuntime
 import Engine
 import JSON
 import LinuxSystem
@@ -93,7 +94,7 @@ struct SystemReport {
 
     private static func host(isRootless: Bool) -> JSON {
         let memory = MemoryInformation()
-        let program = (try? File.readLink("/proc/self/exe")) ?? ""
+        let program = SelfProtection.programPath
         var object = JSONObject()
         object["arch"] = .string(Version.architecture)
         object["cgroupManager"] = .string("cgroupfs")

@@ -111,7 +111,11 @@ struct BundleMounts: ~Copyable {
         if set != 0 || clear != 0 {
             try DetachedMount.setAttributes(tree, set: set, clear: clear | accessTimeClear, recursive: false)
         }
-        let deep = mount.recursiveAttributes
+        var deep = mount.recursiveAttributes
+        // A read-only /sys means all of it: the host's cgroups are mounted below (CVE-2023-25809).
+        if mount.isBind, mount.isRecursive, RootDirectory.relative(mount.destination) == "sys" {
+            deep.set |= set & UInt64(MOUNT_ATTR_RDONLY)
+        }
         if deep.set != 0 || deep.clear != 0 {
             let times: UInt64 = (deep.set | deep.clear) & 0x70 != 0 ? 0x70 : 0
             try DetachedMount.setAttributes(tree, set: deep.set, clear: deep.clear | times, recursive: true)

@@ -115,6 +115,7 @@ private struct ContainerExec {
         do throws(RuntimeError) {
             _ = samara_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
             guard case .go = try SetupStep.receive(channel) else { Process.exitNow(1) }
+            try ProcessEntry.setOOMScore(plan, isInside: true)
             if hasOwnUser {
                 _ = samara_setresgid(0, 0, 0)
                 _ = samara_setresuid(0, 0, 0)

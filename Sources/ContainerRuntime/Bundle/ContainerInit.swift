@@ -44,6 +44,7 @@ struct ContainerInit {
         // A command that dies during the set-up takes this process with it.
         _ = samara_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
         guard case .go = try SetupStep.receive(channel) else { Process.exitNow(1) }
+        if let plan { try ProcessEntry.setOOMScore(plan, isInside: false) }
         // The maps are written: nobody needs /proc/PID of this process any more (CVE-2016-9962).
         _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         if hasOwnUser {

@@ -52,14 +52,30 @@ struct ProcessEntry {
 
     // MARK: Attributes
 
-    private func applyAttributes() throws(RuntimeError) {
-        if let score = plan.process.oomScoreAdjustment {
-            do { try File.write("/proc/self/oom_score_adj", Array("\(score)".utf8), flags: 0) } catch {
-                // Lowering needs CAP_SYS_RESOURCE outside: refused to every rootless container, which is no error there.
-                guard error == .permissionDenied || error == .noSuchFileOrDirectory || error == .notPermitted, UserNamespace.isNested
-                else { throw RuntimeError("set", "oom_score_adj", error) }
+    /// First of all, because it needs a /proc and a dumpable process, whose files there belong to itself: the former
+    /// goes with the host's root, the latter before anything of the container is in reach.
+    ///
+    /// - Parameter isInside: whether /proc is the container's, which may be anything: then only a real procfs counts.
+    static func setOOMScore(_ plan: ProcessPlan, isInside: Bool) throws(RuntimeError) {
+        guard let score = plan.process.oomScoreAdjustment else { return }
+        _ = samara_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+        defer { _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) }
+        let proc = isInside ? try ProcHandle() : nil
+        do throws(Errno) {
+            if let proc {
+                try proc.write("\(Process.id)/oom_score_adj", "\(score)")
+            } else {
+                try File.write("/proc/self/oom_score_adj", Array("\(score)".utf8), flags: 0)
+            }
+        } catch {
+            // Lowering needs CAP_SYS_RESOURCE outside: refused to every rootless container, which is no error there.
+            guard error == .permissionDenied || error == .notPermitted, UserNamespace.isNested else {
+                throw RuntimeError("set", "oom_score_adj", error)
             }
         }
+    }
+
+    private func applyAttributes() throws(RuntimeError) {
         if var scheduler = plan.scheduler {
             try SetupStep.check("set the scheduling policy", plan.process.scheduler?.policy ?? "", samara_sched_setattr(&scheduler))
         }

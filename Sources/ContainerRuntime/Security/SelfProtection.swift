@@ -14,8 +14,13 @@ public enum SelfProtection {
     /// Call before anything else in a process that will start containers. Returns if the running image is safe.
     public static func ensure(_ arguments: [String]) throws(LaunchError) {
         do throws(Errno) {
+            // One call decides the usual case: an installed program that belongs to somebody else.
+            let status = try File.status("/proc/self/exe")
+            if !isWritable(status) { return }
             let own = try File.open("/proc/self/exe", O_PATH)
-            if try !isExposed(own) { return }
+            if try isProtected(own) { return }
+            // The copy's own link says nothing about where its siblings are installed.
+            setenv(pathVariable, try File.readLink("/proc/self/exe"), 1)
             let image = try protectedImage(own)
             try execute(image, arguments)
         } catch {
@@ -23,19 +28,32 @@ public enum SelfProtection {
         }
     }
 
-    /// Whether a process with the ids a container may have could write to the running image.
-    private static func isExposed(_ own: borrowing OwnedFD) throws(Errno) -> Bool {
+    /// Where this program is installed, also after it has executed itself from the copy.
+    public static var programPath: String {
+        let link = (try? File.readLink("/proc/self/exe")) ?? ""
+        // The root of a detached mount of one file, or a file in memory.
+        guard link == "/" || link.hasPrefix("/memfd:") else { return link }
+        return Identity.environment(pathVariable) ?? link
+    }
+
+    private static let pathVariable = "SAMARA_PROGRAM"
+
+    private static func isProtected(_ own: borrowing OwnedFD) throws(Errno) -> Bool {
         var filesystem = statfs()
         _ = try checked(fstatfs(own.raw, &filesystem))
-        if filesystem.f_flags & stReadOnly != 0 { return false }
-        let status = try File.status(own)
+        if filesystem.f_flags & stReadOnly != 0 { return true }
         // Of a memfd, seals say it; its link reads "/memfd:samara (deleted)".
         if let link = try? File.readLink("/proc/self/exe"), link.hasPrefix("/memfd:"),
             let readable = try? File.open("/proc/self/exe", O_RDONLY),
             samara_fcntl(readable.raw, F_GET_SEALS_VALUE, 0) & F_SEAL_WRITE_VALUE != 0
         {
-            return false
+            return true
         }
+        return false
+    }
+
+    /// Whether a process with the ids that a container may have could write to the running image.
+    private static func isWritable(_ status: FileStatus) -> Bool {
         let (user, group) = Identity.effective
         if user == 0 { return true }
         // An owner can always make it writable; others only use the bits that are there.
@@ -63,11 +81,15 @@ public enum SelfProtection {
 
     /// The read-only mount as a child with a user namespace of its own makes it, passed back as a descriptor.
     private static func borrowedMount() throws(Errno) -> OwnedFD {
+        let path = try File.readLink("/proc/self/exe")
+        let running = try File.status("/proc/self/exe")
         let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
         let pid = try Process.fork()
         if pid == 0 {
-            // The memory's owner decides who may look at /proc/self/exe, and that has not changed by unshare.
-            if samara_unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0, let own = try? File.open("/proc/self/exe", O_PATH),
+            // By its path, because the link leads into the former mount namespace, whose mounts cannot be copied here;
+            // and only if that is still the same file.
+            if samara_unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0, let own = try? File.open(path, O_PATH),
+                let opened = try? File.status(own), opened.inode == running.inode, opened.device == running.device,
                 let tree = try? readOnlyMount(own)
             {
                 _ = try? UnixSocket.send(pair.second, [1], descriptors: [tree.raw])
