@@ -22,7 +22,7 @@ int samara_enable_datagram_batches(int socket) {
     return setsockopt(socket, IPPROTO_UDP, UDP_GRO, &one, sizeof one);
 }
 
-ssize_t samara_send_datagrams(
+ssize_t samara_send_segmented(
     int socket, const void *data, size_t length, const struct sockaddr_in6 *peer, unsigned segment) {
     union {
         char bytes[CMSG_SPACE(sizeof(uint16_t))];
@@ -47,7 +47,7 @@ ssize_t samara_send_datagrams(
     return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-ssize_t samara_receive_datagrams(
+ssize_t samara_receive_segmented(
     int socket, void *data, size_t length, struct sockaddr_in6 *peer, unsigned *segment) {
     char control[CMSG_SPACE(sizeof(int)) + 64];
     struct iovec vector = {.iov_base = data, .iov_len = length};

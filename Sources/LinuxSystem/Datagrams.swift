@@ -48,7 +48,7 @@ public enum Datagrams {
         _ socket: Int32, _ bytes: UnsafeRawBufferPointer, to peer: SocketAddress, segmentSize: Int = 0
     ) -> TransferOutcome {
         var raw = peer.raw
-        let count = samara_send_datagrams(socket, bytes.baseAddress, bytes.count, &raw, UInt32(segmentSize))
+        let count = samara_send_segmented(socket, bytes.baseAddress, bytes.count, &raw, UInt32(segmentSize))
         return count >= 0 ? .bytes(count) : failure()
     }
 
@@ -58,7 +58,7 @@ public enum Datagrams {
         segmentSize: inout Int
     ) -> TransferOutcome {
         var segment: UInt32 = 0
-        let count = samara_receive_datagrams(socket, buffer.baseAddress, buffer.count, &peer.raw, &segment)
+        let count = samara_receive_segmented(socket, buffer.baseAddress, buffer.count, &peer.raw, &segment)
         segmentSize = Int(segment)
         return count >= 0 ? .bytes(count) : failure()
     }

@@ -96,10 +96,10 @@ int samara_ping_socket(int family);
 /// Received datagrams of one sender may come joined: UDP_GRO, udp(7).
 int samara_enable_datagram_batches(int socket);
 /// Sends one datagram, or with `segment` below `length` a batch of datagrams of that size (UDP_SEGMENT).
-ssize_t samara_send_datagrams(
+ssize_t samara_send_segmented(
     int socket, const void *data, size_t length, const struct sockaddr_in6 *peer, unsigned segment);
 /// Receives one datagram, or a batch; `*segment` is then the size of each but the last, else 0.
-ssize_t samara_receive_datagrams(
+ssize_t samara_receive_segmented(
     int socket, void *data, size_t length, struct sockaddr_in6 *peer, unsigned *segment);
 /// Takes one entry of the error queue (IP_RECVERR, IPV6_RECVERR): the start of the payload that was sent, where to, the
 /// errno and the path MTU for EMSGSIZE.
