@@ -122,6 +122,10 @@ let package = Package(
             name: "ActivationServer", dependencies: ["LinuxSystem", "CLinux", system], path: "Tests/ActivationServer",
             swiftSettings: settings + [.unsafeFlags(staticExecutable)],
             linkerSettings: [.unsafeFlags(staticExecutable)]),
+        // Also run inside containers.
+        .executableTarget(
+            name: "NetworkProbe", path: "Tests/NetworkProbe", swiftSettings: settings + [.unsafeFlags(staticExecutable)],
+            linkerSettings: [.unsafeFlags(staticExecutable)]),
         tests("IntegrationTests", ["FaultyServer"]),
 
         // Registries that misbehave, for RegistryClientTests and IntegrationTests.

@@ -35,7 +35,7 @@ public struct Engine: Sendable {
     /// Descriptors and the host's network stay as they are.
     public func enterUserNamespace() throws(EngineError) {
         if EngineProcess.isInUserNamespace { return }
-        do { try holder.join() } catch { throw EngineError(error.message) }
+        do { try holder.join(survivors: survivors) } catch { throw EngineError(error.message) }
         EngineProcess.isInUserNamespace = true
     }
 

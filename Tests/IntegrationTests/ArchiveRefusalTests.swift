@@ -17,10 +17,14 @@ extension Integration {
         private func imageFiles() -> Set<String> {
             var found: Set<String> = []
             for folder in HostSnapshot.imageFolders {
-                let paths = FileManager.default.enumerator(atPath: "\(samara.root)/\(folder)")
-                while let path = paths?.nextObject() as? String { found.insert("\(folder)/\(path)") }
+                // Two levels: the layers' own files are many.
+                for name in names(folder) { found.formUnion(["\(folder)/\(name)"] + names("\(folder)/\(name)").map { "\(folder)/\(name)/\($0)" }) }
             }
             return found
+        }
+
+        private func names(_ folder: String) -> [String] {
+            (try? FileManager.default.contentsOfDirectory(atPath: "\(samara.root)/\(folder)")) ?? []
         }
 
         /// Loads the archive, which must fail, say why, and change nothing.
@@ -66,7 +70,7 @@ extension Integration {
             try expectRefusal([String(repeating: "ab", count: 32)])
         }
 
-        @Test(arguments: ["nginx", "redis"])
+        @Test(arguments: ["nginx", "busybox"])
         func corrupted(image: String) throws {
             // Its own store: an image that is known already need not be read again.
             let own = try Samara.fresh()

@@ -62,6 +62,8 @@ extension Integration {
                 #expect(try samara.succeed("exec", "pod\(number)-busybox", "echo", "\(number)") == "\(number)")
                 try samara.succeed("pod", "rm", "-f", "-t", "0", "pod\(number)")
             }
+            // The holder of the user namespace goes with `--all`, when nothing is left to need it.
+            try samara.succeed("pod", "rm", "-f", "-a")
             expectNothing(since: before)
         }
 
@@ -86,6 +88,7 @@ extension Integration {
             #expect(ports.count == 20)
             #expect(try samara.run("pod", "ps", "--format", "{{.Status}}").lines == Array(repeating: "Running", count: 20))
             _ = try all { ["pod", "rm", "-f", "-t", "0", $0] }
+            try samara.succeed("pod", "rm", "-f", "-a")
             expectNothing(since: before)
         }
 

@@ -11,8 +11,9 @@ public struct IdentityError: Error, Sendable {
 /// The per-user process that keeps the user namespace with the subordinate ids alive.
 ///
 /// newuidmap and newgidmap cost 3 to 5 ms together, so they run once per user, not once per container. The holder
-/// sleeps; whoever needs the namespace joins it with setns. If it dies, running containers keep their namespaces and
-/// the next command makes a new holder: the map, and so every file's owner, is the same.
+/// sleeps; whoever needs the namespace joins it with setns. If it dies, running containers keep the namespace and the
+/// next command puts a new holder into it; if none runs, the new holder makes a new one, whose map, and so every file's
+/// owner, is the same.
 public struct UserNamespaceHolder: Sendable {
     private let identityPath: String
     private let lockPath: String
@@ -24,10 +25,12 @@ public struct UserNamespaceHolder: Sendable {
     }
 
     /// Makes this process root of the user's namespace. Starts the holder if there is none.
-    public func join() throws(IdentityError) {
+    ///
+    /// - Parameter survivors: Processes that may live in the namespace of a holder that was killed; asked only then.
+    public func join(survivors: () -> [ProcessIdentity] = { [] }) throws(IdentityError) {
         var attempts = 5
         while true {
-            let pidfd = try descriptor()
+            let pidfd = try descriptor(survivors)
             do { return try Launch.join(pidfd, .user, name: "the user namespace holder") } catch {
                 // A command that removed the last container may have ended it meanwhile: see `stop`.
                 attempts -= 1
@@ -37,7 +40,7 @@ public struct UserNamespaceHolder: Sendable {
     }
 
     /// A pidfd of the holder, started if there is none.
-    public func descriptor() throws(IdentityError) -> OwnedFD {
+    private func descriptor(_ survivors: () -> [ProcessIdentity]) throws(IdentityError) -> OwnedFD {
         if let pidfd = running() { return pidfd }
         let lock: FileLock
         do { lock = try FileLock.acquire(lockPath) } catch {
@@ -45,7 +48,7 @@ public struct UserNamespaceHolder: Sendable {
         }
         // Another command may have made it while this one waited.
         if let pidfd = running() { return pidfd }
-        return try start(holding: lock)
+        return try start(LostNamespace.find(survivors()), holding: lock)
     }
 
     /// The holder's process, if it runs.
@@ -74,14 +77,19 @@ public struct UserNamespaceHolder: Sendable {
 
     // MARK: Starting
 
-    private func start(holding lock: borrowing FileLock) throws(IdentityError) -> OwnedFD {
-        let map = try HolderMap.forThisUser()
+    /// - Parameter lost: the namespace to hold again; nil for a new one.
+    private func start(
+        _ lost: consuming OwnedFD?, holding lock: borrowing FileLock
+    ) throws(IdentityError) -> OwnedFD {
+        let lost = lost.take()?.release() ?? -1
+        defer { if lost >= 0 { close(lost) } }
+        let map = lost >= 0 ? nil : try HolderMap.forThisUser()
         var mapFailure: IdentityError?
         do throws(Errno) {
             // The child says that it has unshared, then waits for its map; the parent's death ends the wait.
             let pair = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release()
             let pid = try Process.fork()
-            if pid == 0 { UserNamespaceHolder.runHolder(pair.second, parentEnd: pair.first) }
+            if pid == 0 { UserNamespaceHolder.runHolder(pair.second, parentEnd: pair.first, lost: lost) }
             let mine = OwnedFD(pair.first)
             _ = OwnedFD(pair.second)
             let pidfd = try Process.openDescriptor(pid)
@@ -90,7 +98,7 @@ public struct UserNamespaceHolder: Sendable {
                 _ = try? Process.wait(pid: pid)
                 throw Errno(rawValue: Int32(answer.bytes.first ?? UInt8(EIO)))
             }
-            do throws(IdentityError) { try map.write(to: pid) } catch {
+            do throws(IdentityError) { try map?.write(to: pid) } catch {
                 mapFailure = error
                 try? Process.signal(pidfd, SIGKILL)
                 _ = try? Process.wait(pid: pid)
@@ -107,11 +115,11 @@ public struct UserNamespaceHolder: Sendable {
         }
     }
 
-    /// The child: a new user namespace, then nothing for ever.
-    private static func runHolder(_ socket: Int32, parentEnd: Int32) -> Never {
+    /// The child: a new user namespace, or `lost` if that is not -1, then nothing for ever.
+    private static func runHolder(_ socket: Int32, parentEnd: Int32, lost: Int32) -> Never {
         // Its own copy of the parent's end would keep the end of file away that tells of the parent's death.
         _ = OwnedFD(parentEnd)
-        if unshare(CLONE_NEWUSER) != 0 {
+        if (lost >= 0 ? setns(lost, CLONE_NEWUSER) : unshare(CLONE_NEWUSER)) != 0 {
             var code = UInt8(truncatingIfNeeded: samara_errno())
             _ = send(socket, &code, 1, Int32(MSG_NOSIGNAL))
             Process.exitNow(1)

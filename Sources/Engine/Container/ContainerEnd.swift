@@ -13,7 +13,10 @@ extension Engine {
         guard let (process, monitor) = runningProcess(container) else { return try settle(record) }
         try enterUserNamespace()
         let mark = paths.stopMark(record.id)
-        try attempt("write", mark) { () throws(Errno) in try File.write(mark, []) }
+        do throws(Errno) { try File.write(mark, []) } catch {
+            // On a full disk a container must still stop; only one with a restart policy would come back.
+            if record.restartPolicy != "no", !record.restartPolicy.isEmpty { throw EngineError("write", mark, error) }
+        }
         let seconds = max(0, timeout ?? record.stopTimeout)
         if seconds > 0, send(record.stopSignal, to: process) {
             if waitForEnd(monitor, milliseconds: Int32(clamping: seconds.multipliedReportingOverflow(by: 1000).partialValue)) {
@@ -99,8 +102,14 @@ extension Engine {
             return
         }
         let state = try loadState(record.id)
-        if state.status == .running, !force {
-            throw EngineError("container \(record.id) was started meanwhile: container state improper", exitCode: 2, kind: .inUse)
+        if state.status == .running {
+            guard force else {
+                throw EngineError("container \(record.id) was started meanwhile: container state improper", exitCode: 2, kind: .inUse)
+            }
+            // By a command that had the lock, or its monitor did. To stop it, the lock must be free for others again.
+            _ = consume lock
+            let started = try self.container(record.id)
+            return try remove(started, force: true, removesVolumes: removesVolumes, timeout: timeout)
         }
         if let namespace = state.mountNamespace, state.boot == Engine.boot { MountNamespace.killMembers(namespace) }
         stopSandbox(record.id)
@@ -184,7 +193,8 @@ extension Engine {
         }
         if let namespace = state.mountNamespace, state.boot == Engine.boot { MountNamespace.killMembers(namespace) }
         stopSandbox(record.id)
-        try saveState(record.id, corrected)
+        // What cannot be written (a full disk) is found and told again by the next command.
+        try? saveState(record.id, corrected)
         if record.isAutoRemoved {
             discard(record)
             emptyTrash()

@@ -62,11 +62,15 @@ extension Engine {
 
     /// Stops every member, newest first, then the infra container. The pod's ports are free when this returns.
     public func stopPod(_ pod: Pod, timeout: Int64?) throws(EngineError) {
-        // All are told at once, so that the pod stops in the time of its slowest member.
+        try stopMembers(pod, timeout: timeout)
+        if pod.record.hasInfra { try endInfra(pod.record) }
+    }
+
+    /// All are told at once, so that the pod stops in the time of its slowest member.
+    private func stopMembers(_ pod: Pod, timeout: Int64?) throws(EngineError) {
         try forEachMember(pod, reversed: true, parallel: true) { (member) throws(EngineError) in
             if member.isRunning { try stop(member, timeout: timeout) }
         }
-        if pod.record.hasInfra { try endInfra(pod.record) }
     }
 
     public func restartPod(_ pod: Pod) throws(EngineError) {
@@ -96,11 +100,12 @@ extension Engine {
             }
             throw EngineError(lines.joined(separator: "\n"), exitCode: 125, kind: .inUse)
         }
-        try stopPod(pod, timeout: timeout)
-        for member in try members(of: record.id) {
-            try remove(member, force: force, removesVolumes: true, timeout: timeout)
-        }
-        try enterUserNamespace()
+        // Nothing is recorded of a pod that goes: on a full disk it could not be.
+        try stopMembers(pod, timeout: timeout)
+        let members = try members(of: record.id)
+        for member in members { try remove(member, force: force, removesVolumes: true, timeout: timeout) }
+        // Only containers have files of other users; a pod goes also where there is no namespace for them.
+        if !members.isEmpty || sandbox(record.id) != nil { try enterUserNamespace() }
         let lock = try lock(record.id)
         stopSandbox(record.id)
         if File.exists(paths.pod(record.id)) {
