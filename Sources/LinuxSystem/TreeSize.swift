@@ -15,17 +15,21 @@ extension FileTree {
         var inode: UInt64
     }
 
-    private static func size(_ directory: borrowing OwnedFD, _ counted: inout Set<FileIdentity>) throws(Errno) -> Int64 {
+    private static func size(_ directory: borrowing OwnedFD, _ counted: inout Set<FileIdentity>) throws(Errno) -> Int64
+    {
         var total: Int64 = 0
         for name in try names(directory) {
             guard let status = try? DirectoryEntry.status(name, in: directory) else { continue }
             if status.isRegular {
-                if status.links > 1, !counted.insert(FileIdentity(device: status.device, inode: status.inode)).inserted {
+                if status.links > 1, !counted.insert(FileIdentity(device: status.device, inode: status.inode)).inserted
+                {
                     continue
                 }
                 total += status.size
             } else if status.isDirectory {
-                guard let child = try? DirectoryEntry.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve: 0, in: directory)
+                guard
+                    let child = try? DirectoryEntry.open(
+                        name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve: 0, in: directory)
                 else {
                     continue
                 }

@@ -18,6 +18,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 ///
 ///     load [-i FILE|-] [-q]                        prints "Loaded image: NAME" for each
 ///     save [-o FILE] [--format FORMAT] IMAGE…      FORMAT: docker-archive, oci-archive
+///     import [FLAG…] FILE|- [NAME]                 prints the image's id
 ///     gc                                           removes what no image needs
 ///     pull [FLAG…] NAME…                           prints each image's id
 ///     push [FLAG…] IMAGE [DESTINATION]
@@ -27,7 +28,8 @@ enum ImageCommand {
         var rest = arguments[...]
         guard rest.first == "--root", let root = rest.dropFirst().first, root.hasPrefix("/") else {
             throw CommandFailure(
-                "usage: samara-image --root DIR {load|save|gc|pull|push|login|logout} …; DIR is an absolute path")
+                "usage: samara-image --root DIR {load|save|import|gc|pull|push|login|logout} …; DIR is an absolute path"
+            )
         }
         rest = rest.dropFirst(2)
         let store = ImageStore(root: root)
@@ -36,14 +38,15 @@ enum ImageCommand {
         case "save"?: try save(store, rest)
         case "pull"?: try PullCommand(store, rest).run()
         case "push"?: try PushCommand(store, rest).run()
+        case "import"?: try ImportCommand(store, rest).run()
         case "login"?: try LoginCommand(rest).login()
         case "logout"?: try LoginCommand(rest).logout()
         case "gc"?:
             if let extra = rest.first { throw CommandFailure("gc takes no argument, not \"\(extra)\"") }
             do { try store.garbageCollect() } catch { throw CommandFailure(error.description) }
         case let other?:
-            throw CommandFailure("unknown command \"\(other)\" (load, save, gc, pull, push, login, logout)")
-        case nil: throw CommandFailure("a command is missing (load, save, gc, pull, push, login, logout)")
+            throw CommandFailure("unknown command \"\(other)\" (load, save, import, gc, pull, push, login, logout)")
+        case nil: throw CommandFailure("a command is missing (load, save, import, gc, pull, push, login, logout)")
         }
     }
 

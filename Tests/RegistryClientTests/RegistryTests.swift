@@ -318,6 +318,24 @@ struct RegistryTests {
 
     // MARK: Pushing
 
+    @Test func anUploadElsewhereGetsNoCredentials() throws {
+        let (bytes, digest) = try blob(1000)
+        let other = try FaultyServer { _ in Reply(201) }
+        defer { other.stop() }
+        let target = other.host
+        let server = try FaultyServer { request in
+            guard request.headers["authorization"] == "Basic dTpw" else {
+                return Reply(401, headers: [("WWW-Authenticate", "Basic realm=\"x\"")])
+            }
+            return Reply(202, headers: [("Location", "http://\(target)/upload")])
+        }
+        defer { server.stop() }
+        let repository = try repository(server, credentials: .password(user: "u", password: "p"))
+        _ = try repository.push(try Digest(digest), from: MemorySource(bytes), mountFrom: nil)
+        #expect(other.requests.count == 1)
+        #expect(other.requests.first?.headers["authorization"] == nil)
+    }
+
     @Test func blobsAreUploadedOrMounted() throws {
         let (bytes, digest) = try blob(200_000)
         let image = try ServedImage([])

@@ -166,7 +166,8 @@ struct DiskUsageDetails {
             return (item.image.names.isEmpty ? ["<none>"] : item.image.names).map { name in
                 let (repository, tag) = ImageName.split(name)
                 return [
-                    repository, tag, String(record.id.hex.prefix(12)), ContainerText.age(record.createdMoment, now: now),
+                    repository, tag, String(record.id.hex.prefix(12)),
+                    ContainerText.age(record.createdMoment, now: now),
                     size(record.size), size(item.shared), size(layers - item.shared), String(item.containers),
                 ]
             }
@@ -183,7 +184,9 @@ struct DiskUsageDetails {
         let volumes = usage.volumes.map { [$0.name, String($0.links), size($0.size)] }
         return "Images space usage:\n\n"
             + Table(
-                header: ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"],
+                header: [
+                    "REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS",
+                ],
                 rows: images
             ).text() + "\nContainers space usage:\n\n"
             + Table(

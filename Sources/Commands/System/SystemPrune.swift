@@ -25,7 +25,9 @@ private func prune(_ session: Session, _ arguments: ParsedArguments) throws -> I
         try session.print(
             "WARNING! This command removes:\n\t- all stopped pods\n\t- all stopped containers\n"
                 + (volumes ? "\t- all volumes not used by at least one container\n" : "")
-                + (all ? "\t- all images without at least one container associated with them\n" : "\t- all dangling images\n")
+                + (all
+                    ? "\t- all images without at least one container associated with them\n"
+                    : "\t- all dangling images\n")
                 + "\n")
         guard try session.confirm() else { return 0 }
     }

@@ -78,7 +78,8 @@ package final class Registry {
         do {
             response = try send(HTTPRequest("GET", url + "/v2/"), what: "its version")
         } catch {
-            guard mayBePlain, error.cause == .notTLS else { throw error }
+            // Nobody listens on TLS's port, or somebody who does not speak it. A wrong certificate is no reason.
+            guard mayBePlain, error.cause == .notTLS || error.cause == .network else { throw error }
             url = "http://" + server
             response = try send(HTTPRequest("GET", url + "/v2/"), what: "its version")
         }

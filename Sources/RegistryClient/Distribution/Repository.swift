@@ -76,7 +76,11 @@ package struct Repository {
             request.headers = [("Content-Type", "application/octet-stream")]
             request.body = .stream(source)
             try source.seek(to: 0)
-            let transfer = try registry.start(try registry.authorized(request, scopes: scopes), receive: nil)
+            // An upload may lead to another host, which brings its own authorization in the address.
+            if request.url.hasPrefix(try registry.baseURL() + "/") {
+                request = try registry.authorized(request, scopes: scopes)
+            }
+            let transfer = try registry.start(request, receive: nil)
             try registry.loop.finish(transfer)
             if let error = registry.failure(of: transfer, what: what) { throw error }
             if transfer.response.status == 401 { try registry.renew(transfer.response, scopes: scopes) }

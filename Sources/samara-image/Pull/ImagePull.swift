@@ -13,7 +13,6 @@ struct ImagePull {
     let options: LayerOptions
     /// What is taken out of an index.
     let platform: Platform
-    let isPlatformChosen: Bool
     let progress: Progress
 
     private static let deepestIndex = 4

@@ -70,8 +70,7 @@ struct PullCommand {
             }
             let options = LayerOptions(ownership: try ImageCommand.ownership(warnings), warnings: warnings)
             let pull = ImagePull(
-                store: store, options: options, platform: platform, isPlatformChosen: isPlatformChosen,
-                progress: progress)
+                store: store, options: options, platform: platform, progress: progress)
             for name in names {
                 let id = try self.pull(name, pull, transfer, progress)
                 if printsID { Output.line(id.hex) }
