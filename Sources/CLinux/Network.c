@@ -126,11 +126,11 @@ size_t samara_datagram_source(
     return CMSG_SPACE(sizeof info);
 }
 
-int samara_receive_datagrams(int socket, struct mmsghdr *messages, unsigned count) {
+int samara_receive_messages(int socket, struct mmsghdr *messages, unsigned count) {
     return recvmmsg(socket, messages, count, MSG_DONTWAIT, NULL);
 }
 
-int samara_send_datagrams(int socket, struct mmsghdr *messages, unsigned count) {
+int samara_send_messages(int socket, struct mmsghdr *messages, unsigned count) {
     return sendmmsg(socket, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

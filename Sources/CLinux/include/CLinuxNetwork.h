@@ -88,8 +88,8 @@ void samara_datagram_destination(const struct msghdr *message, struct in6_addr *
 size_t samara_datagram_source(
     void *control, const struct sockaddr_in6 *peer, const struct in6_addr *local, unsigned interface);
 /// recvmmsg(2) and sendmmsg(2) with MSG_DONTWAIT.
-int samara_receive_datagrams(int socket, struct mmsghdr *messages, unsigned count);
-int samara_send_datagrams(int socket, struct mmsghdr *messages, unsigned count);
+int samara_receive_messages(int socket, struct mmsghdr *messages, unsigned count);
+int samara_send_messages(int socket, struct mmsghdr *messages, unsigned count);
 
 /// An unprivileged echo socket of AF_INET or AF_INET6, non-blocking: icmp(7). EACCES outside net.ipv4.ping_group_range.
 int samara_ping_socket(int family);

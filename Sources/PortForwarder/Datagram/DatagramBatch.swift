@@ -54,7 +54,7 @@ struct DatagramBatch: ~Copyable {
             messages[index].msg_hdr.msg_control = controls + index * Self.controlSize
             messages[index].msg_hdr.msg_controllen = Self.controlSize
         }
-        let count = Int(samara_receive_datagrams(socket, messages, UInt32(Self.capacity)))
+        let count = Int(samara_receive_messages(socket, messages, UInt32(Self.capacity)))
         if count <= 0 { return count }
         for index in 0..<count {
             var local = in6_addr()
@@ -74,7 +74,7 @@ struct DatagramBatch: ~Copyable {
             vectors[index].iov_len = Self.slotSize
             clearAddresses(index)
         }
-        return Int(samara_receive_datagrams(socket, messages, UInt32(Self.capacity)))
+        return Int(samara_receive_messages(socket, messages, UInt32(Self.capacity)))
     }
 
     /// Sends received datagrams on a connected socket: how many were sent, or -1 and errno, for the first of them.
@@ -83,7 +83,7 @@ struct DatagramBatch: ~Copyable {
             clearAddresses(index)
             vectors[index].iov_len = Int(messages[index].msg_len)
         }
-        return Int(samara_send_datagrams(socket, messages + range.lowerBound, UInt32(range.count)))
+        return Int(samara_send_messages(socket, messages + range.lowerBound, UInt32(range.count)))
     }
 
     /// As above, to a client of a published port, from the address of the host that it had sent to.
@@ -101,7 +101,7 @@ struct DatagramBatch: ~Copyable {
             messages[index].msg_hdr.msg_control = length > 0 ? control : nil
             messages[index].msg_hdr.msg_controllen = length
         }
-        return Int(samara_send_datagrams(socket, messages + range.lowerBound, UInt32(range.count)))
+        return Int(samara_send_messages(socket, messages + range.lowerBound, UInt32(range.count)))
     }
 
     private func clearAddresses(_ index: Int) {
