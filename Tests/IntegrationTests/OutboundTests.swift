@@ -61,7 +61,7 @@ extension Integration {
         }
 
         @Test func theGatewayAnswersPing() throws {
-            try samara.succeed("run", "--rm", "busybox", "ping", "-c", "1", "-W", "5", "10.0.2.2")
+            try samara.succeed("run", "--rm", "--cap-add", "NET_RAW", "busybox", "ping", "-c", "1", "-W", "5", "10.0.2.2")
         }
 
         static let mistakes = [
