@@ -22,7 +22,7 @@ extension Integration {
 
         private func fetch(_ network: [String], _ host: String, _ port: UInt16) throws -> CommandResult {
             try samara.run(
-                ["run", "--rm"] + network + ["busybox", "wget", "-T", "5", "-qO-", "http://\(host):\(port)/"])
+                ["run", "--rm"] + network + ["busybox", "wget", "-qO-", "http://\(host):\(port)/"])
         }
 
         @Test func theHostIsReachedByPortWhenOpened() throws {
