@@ -53,6 +53,23 @@ extension Integration {
             }
         }
 
+        /// The same with a caller that itself passes on a directory of the host.
+        @Test func descriptorsOfTheCallerAreNotInReach() throws {
+            let bundle = try RuntimeBundle()
+            func run() throws -> CommandResult {
+                try bundle.save()
+                let command = "exec 7</; exec '\(bundle.program)' --root '\(bundle.folder)/state' run -b '\(bundle.folder)' c"
+                return try runCommand(["/bin/sh", "-c", command], environment: bundle.environment)
+            }
+            bundle.shell("ls /proc/self/fd/7/ 2>&1")
+            #expect(try run().stdout.contains("No such file"))
+            bundle.shell("echo escaped")
+            bundle.setProcess("cwd", "/proc/self/fd/7")
+            let result = try run()
+            #expect(result.status != 0 && result.stdout.isEmpty, "\(result)")
+            #expect(result.stderr.contains("outside of the container's root"), "\(result)")
+        }
+
         /// CVE-2021-30465 and its successors: destinations that are, or become, links.
         @Test func linksInTheImageDoNotMoveMounts() throws {
             let bundle = try RuntimeBundle()
