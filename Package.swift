@@ -81,7 +81,12 @@ let package = Package(
                 "ContainerRuntime", "ImageStore", "Monitor", "NetControl", "PodNetwork", "OCISpec", "JSON",
                 "LinuxSystem", "CLinux", system,
             ]),
-        library("Commands", ["Engine", "ContainerRuntime", "ImageStore", "Monitor", "PodNetwork", "Arguments", "Presentation", "OCISpec", "JSON", "LinuxSystem", system]),
+        library(
+            "Commands",
+            [
+                "Engine", "ContainerRuntime", "ImageStore", "Monitor", "PodNetwork", "Arguments", "Presentation",
+                "OCISpec", "JSON", "LinuxSystem", system,
+            ]),
 
         library(
             "RuntimeCommands",
@@ -90,7 +95,12 @@ let package = Package(
         program("samara", ["Commands"]),
         program("samara-runtime", ["RuntimeCommands"]),
         program("samara-net", ["UserNetwork", "LinuxSystem", system]),
-        program("samara-image", ["RegistryClient", "LayerArchive", "ImageStore", "OCISpec", "Presentation", "JSON", "LinuxSystem", "CLinux", system], isStatic: false),
+        program(
+            "samara-image",
+            [
+                "RegistryClient", "LayerArchive", "ImageStore", "OCISpec", "Presentation", "JSON", "LinuxSystem",
+                "CLinux", system,
+            ], isStatic: false),
 
         tests("RuntimeTests", ["ContainerRuntime", "RuntimeCommands", "OCISpec", "JSON", "LinuxSystem", "CLinux"]),
         tests("JSONTests", ["JSON"]),
@@ -100,7 +110,10 @@ let package = Package(
         tests("ImageStoreTests", ["ImageStore", "LinuxSystem", "OCISpec", "JSON"]),
         tests(
             "LayerArchiveTests",
-            ["LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image", "FaultyServer"]),
+            [
+                "LayerArchive", "ImageStore", "LinuxSystem", "OCISpec", "JSON", "CArchive", "CLinux", "samara-image",
+                "FaultyServer",
+            ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("NetlinkTests", ["Netlink", "LinuxSystem", "CLinux", system]),
@@ -124,7 +137,8 @@ let package = Package(
             linkerSettings: [.unsafeFlags(staticExecutable)]),
         // Also run inside containers.
         .executableTarget(
-            name: "NetworkProbe", path: "Tests/NetworkProbe", swiftSettings: settings + [.unsafeFlags(staticExecutable)],
+            name: "NetworkProbe", path: "Tests/NetworkProbe",
+            swiftSettings: settings + [.unsafeFlags(staticExecutable)],
             linkerSettings: [.unsafeFlags(staticExecutable)]),
         tests("IntegrationTests", ["FaultyServer"]),
 

@@ -7,7 +7,8 @@ func rootCommand() -> Command<Session> {
         .group(usage: "[options]", flags: globalFlags(), version: Version.current) {
             [
                 attachCommand(), containerGroup(), createCommand(), execCommand(), historyCommand(), imageGroup(),
-                imagesCommand(), importCommand(), infoCommand(), inspectCommand(), killCommand(), loadCommand(), loginCommand(),
+                imagesCommand(), importCommand(), infoCommand(), inspectCommand(), killCommand(), loadCommand(),
+                loginCommand(),
                 logoutCommand(), logsCommand(), podGroup(), portCommand(), psCommand(), pullCommand(), pushCommand(),
                 restartCommand(), removeCommand(), removeImageCommand("rmi"), runCommand(), saveCommand(),
                 startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), untagCommand(),

@@ -43,7 +43,9 @@ public struct Engine: Sendable {
     /// nothing of samara runs. The next start makes a new one.
     public func releaseIfIdle() {
         sweep()
-        let isEmpty = [paths.containers, paths.pods, paths.sandboxes].allSatisfy { ((try? Directory.names($0)) ?? [""]).isEmpty }
+        let isEmpty = [paths.containers, paths.pods, paths.sandboxes].allSatisfy {
+            ((try? Directory.names($0)) ?? [""]).isEmpty
+        }
         if isEmpty { holder.stop() }
     }
 

@@ -22,7 +22,9 @@ public struct StorePaths: Sendable {
     /// The user's defaults unless given: --root, --runroot.
     public init(root: String?, run: String?) throws(EngineError) {
         let account = Account.current()
-        if let root { self.root = try StorePaths.absolute(root) } else {
+        if let root {
+            self.root = try StorePaths.absolute(root)
+        } else {
             let data = Identity.environment("XDG_DATA_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil }
             let home = Identity.environment("HOME").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? account.home
             guard let base = data ?? home.map({ $0 + "/.local/share" }) else {
@@ -30,8 +32,12 @@ public struct StorePaths: Sendable {
             }
             self.root = base + "/samara"
         }
-        if let run { self.run = try StorePaths.absolute(run) } else {
-            let runtime = Identity.environment("XDG_RUNTIME_DIR").flatMap { $0.hasPrefix("/") && File.exists($0) ? $0 : nil }
+        if let run {
+            self.run = try StorePaths.absolute(run)
+        } else {
+            let runtime = Identity.environment("XDG_RUNTIME_DIR").flatMap {
+                $0.hasPrefix("/") && File.exists($0) ? $0 : nil
+            }
             self.run = runtime.map { $0 + "/samara" } ?? "/tmp/samara-run-\(account.uid)"
         }
     }
@@ -39,7 +45,9 @@ public struct StorePaths: Sendable {
     private static func absolute(_ path: String) throws(EngineError) -> String {
         var text = path
         if !text.hasPrefix("/") {
-            text = try attempt("find the current directory for", path) { () throws(Errno) in try Directory.current() } + "/" + path
+            text =
+                try attempt("find the current directory for", path) { () throws(Errno) in try Directory.current() }
+                + "/" + path
         }
         while text.count > 1, text.hasSuffix("/") { text.removeLast() }
         return text
@@ -88,7 +96,8 @@ public struct StorePaths: Sendable {
         let (uid, _) = Identity.effective
         guard status.isDirectory, status.owner == uid || uid == 0, status.permissions & 0o022 == 0 else {
             throw EngineError(
-                "the run directory \(run) is not a directory that only this user can write; remove it or choose another with --runroot")
+                "the run directory \(run) is not a directory that only this user can write; remove it or choose another with --runroot"
+            )
         }
     }
 }

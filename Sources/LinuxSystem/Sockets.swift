@@ -45,7 +45,8 @@ public enum Socket {
         if samara_connect(socket, &raw) == 0 { return .connected }
         let error = lastErrno()
         // EINTR leaves the attempt running, as EINPROGRESS does: connect(2).
-        return error == .nowInProgress || error == .alreadyInProcess || error == .interrupted ? .inProgress : .failed(error)
+        return error == .nowInProgress || error == .alreadyInProcess || error == .interrupted
+            ? .inProgress : .failed(error)
     }
 
     /// `getsockname(2)`.

@@ -72,9 +72,9 @@ public struct SystemCallFilter: Sendable {
     private static let allowed: UInt32 = 0x7fff_0000
 
     #if arch(x86_64)
-    private static let architecture: UInt32 = 0xC000_003E  // AUDIT_ARCH_X86_64
+        private static let architecture: UInt32 = 0xC000_003E  // AUDIT_ARCH_X86_64
     #elseif arch(arm64)
-    private static let architecture: UInt32 = 0xC000_00B7  // AUDIT_ARCH_AARCH64
+        private static let architecture: UInt32 = 0xC000_00B7  // AUDIT_ARCH_AARCH64
     #endif
 
     /// The classic BPF program. x32's calls have numbers of their own and so are on no list.

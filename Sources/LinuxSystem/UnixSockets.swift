@@ -27,7 +27,9 @@ public enum UnixSocket {
 
     /// Sends one message with descriptors: `sendmsg(2)`, SCM_RIGHTS. At most 253 descriptors (SCM_MAX_FD).
     @discardableResult
-    public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = [], flags: Int32 = 0) throws(Errno) -> Int {
+    public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = [], flags: Int32 = 0)
+        throws(Errno) -> Int
+    {
         try retrying {
             samara_send_with_fds(socket, bytes, bytes.count, descriptors, Int32(descriptors.count), flags)
         }

@@ -141,7 +141,9 @@ public struct NetStatistics: Equatable, Sendable {
     }
 
     init(values: [UInt64]) {
-        (listeners, tcpActive, tcpAccepted, tcpClosed, tcpReset) = (values[0], values[1], values[2], values[3], values[4])
+        (listeners, tcpActive, tcpAccepted, tcpClosed, tcpReset) = (
+            values[0], values[1], values[2], values[3], values[4]
+        )
         (tcpRefused, tcpUnreachable, tcpBytesUp, tcpBytesDown) = (values[5], values[6], values[7], values[8])
         (tcpBytesSpliced, sourcePortChanged, sourceReplaced) = (values[9], values[10], values[11])
         (ipv6ToIPv4, acceptPauses, udpActive, udpFlows) = (values[12], values[13], values[14], values[15])

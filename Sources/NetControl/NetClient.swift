@@ -17,7 +17,8 @@ public struct NetClient: ~Copyable {
             case .connectionRefused, .noSuchFileOrDirectory:
                 throw NetControlError(.gone, "the pod's network process is not running (no answer at \(path))")
             default:
-                throw NetControlError(.system(error), "cannot connect to the pod's network process at \(path): \(error.text)")
+                throw NetControlError(
+                    .system(error), "cannot connect to the pod's network process at \(path): \(error.text)")
             }
         }
     }

@@ -47,7 +47,8 @@ public enum PodNetwork {
             throw PodNetworkError("invalid MTU \(tap.mtu): it must be between 1280 and 65520")
         }
         if tap.name.isEmpty || tap.name.utf8.count > 15 || tap.name.contains(where: { $0 == "/" || $0.isWhitespace }) {
-            throw PodNetworkError("invalid interface name \"\(tap.name)\": it must be 1 to 15 bytes without \"/\" or spaces")
+            throw PodNetworkError(
+                "invalid interface name \"\(tap.name)\": it must be 1 to 15 bytes without \"/\" or spaces")
         }
     }
 
@@ -67,7 +68,8 @@ public enum PodNetwork {
                 default: "use --network none for a pod without a network"
                 }
             throw PodNetworkError(
-                errno: error, "cannot make the pod's interface \(settings.name) with /dev/net/tun: \(error.text); \(remedy)")
+                errno: error,
+                "cannot make the pod's interface \(settings.name) with /dev/net/tun: \(error.text); \(remedy)")
         }
     }
 
@@ -106,7 +108,8 @@ public enum PodNetwork {
                 if sysctl.isOptional { continue }
                 throw PodNetworkError(
                     errno: error,
-                    "cannot set \(path) to \(sysctl.value) in the pod's network: \(error.text); /proc/sys/net must be writable")
+                    "cannot set \(path) to \(sysctl.value) in the pod's network: \(error.text); /proc/sys/net must be writable"
+                )
             }
         }
     }

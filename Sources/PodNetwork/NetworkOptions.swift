@@ -59,17 +59,21 @@ public enum NetworkOptions {
         case "host-access":
             for value in values {
                 guard let range = ports(value) else {
-                    throw PodNetworkError("invalid host-access port \"\(value)\": must be PORT or FIRST-LAST, 1 to 65535")
+                    throw PodNetworkError(
+                        "invalid host-access port \"\(value)\": must be PORT or FIRST-LAST, 1 to 65535")
                 }
                 settings.hostAccess.append(range)
             }
-            if settings.hostAccess.count > 255 { throw PodNetworkError("too many host-access ports: at most 255 ranges") }
+            if settings.hostAccess.count > 255 {
+                throw PodNetworkError("too many host-access ports: at most 255 ranges")
+            }
         case "outbound_addr": settings.sourceIPv4 = try address(key, value, isIPv4: true)
         case "outbound_addr6": settings.sourceIPv6 = try address(key, value, isIPv4: false)
         case "port_handler":
             // Both of Podman's handlers are served by the one there is, which keeps the client's address.
             guard kind == "slirp4netns", value == "rootlesskit" || value == "slirp4netns" else {
-                throw PodNetworkError("unknown port_handler for \(kind): \"\(value)\"; must be rootlesskit or slirp4netns")
+                throw PodNetworkError(
+                    "unknown port_handler for \(kind): \"\(value)\"; must be rootlesskit or slirp4netns")
             }
         default: throw PodNetworkError("unknown option for \(kind): \"\(key)=\(value)\"")
         }
@@ -93,19 +97,23 @@ public enum NetworkOptions {
             case "-I", "--ns-ifname": settings.name = try value(option)
             case "-o", "--outbound":
                 let text = try value(option)
-                guard let source = IPAddress(text) else { throw PodNetworkError("invalid address for \(option): \(text)") }
+                guard let source = IPAddress(text) else {
+                    throw PodNetworkError("invalid address for \(option): \(text)")
+                }
                 if source.isIPv4 { settings.sourceIPv4 = source } else { settings.sourceIPv6 = source }
             case "-T", "--tcp-ns":
                 let text = try value(option)
                 if text == "none" { break }
                 guard let range = ports(text) else {
-                    throw PodNetworkError("invalid port for \(option): \"\(text)\"; must be PORT or FIRST-LAST, or none")
+                    throw PodNetworkError(
+                        "invalid port for \(option): \"\(text)\"; must be PORT or FIRST-LAST, or none")
                 }
                 settings.hostAccess.append(range)
             case "--no-map-gw", "--config-net": break  // What is done anyway.
             default:
                 throw PodNetworkError(
-                    "the pasta option \"\(option)\" has no meaning for samara's network; known are --mtu, --ipv4-only, --ns-ifname, --outbound, --tcp-ns, --no-map-gw and --config-net")
+                    "the pasta option \"\(option)\" has no meaning for samara's network; known are --mtu, --ipv4-only, --ns-ifname, --outbound, --tcp-ns, --no-map-gw and --config-net"
+                )
             }
             index += 1
         }
@@ -137,7 +145,8 @@ public enum NetworkOptions {
 
     private static func ports(_ text: String) -> OutboundConfiguration.PortRange? {
         let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) ?? 0 }
-        guard ends.count == 1 || ends.count == 2, let first = ends.first, let last = ends.last, first >= 1, last >= first
+        guard ends.count == 1 || ends.count == 2, let first = ends.first, let last = ends.last, first >= 1,
+            last >= first
         else { return nil }
         return .init(first, last)
     }

@@ -45,7 +45,8 @@ public struct SocketMint: ~Copyable {
             let message = try UnixSocket.receive(socketFD, limit: KeeperRequest.size + 1, descriptorLimit: 0)
             if message.bytes.isEmpty { return .peerClosed }
             guard let decoded = message.bytes.withUnsafeBytes({ KeeperRequest(decoding: $0) }) else {
-                throw NetControlError(.protocolViolation, "samara-net is of another version of samara than the pod's keeper")
+                throw NetControlError(
+                    .protocolViolation, "samara-net is of another version of samara than the pod's keeper")
             }
             request = decoded
         } catch let error as Errno {
@@ -109,7 +110,9 @@ public struct SocketMint: ~Copyable {
     }
 
     /// Separate from the making, because a failure to answer must not be answered.
-    private func report(_ socketFD: Int32, _ request: KeeperRequest, _ socket: borrowing OwnedFD) throws(Errno) -> Outcome {
+    private func report(_ socketFD: Int32, _ request: KeeperRequest, _ socket: borrowing OwnedFD) throws(Errno)
+        -> Outcome
+    {
         do throws(NetControlError) { return try answer(socketFD, request, [socket.raw], nil) } catch {
             return .peerClosed
         }
@@ -126,7 +129,9 @@ public struct SocketMint: ~Copyable {
             try addReturnPath(request)
         }
         do throws(Errno) {
-            do { try Socket.bind(socket.raw, SocketAddress(request.source, port: request.sourcePort)) } catch .addressInUse {
+            do {
+                try Socket.bind(socket.raw, SocketAddress(request.source, port: request.sourcePort))
+            } catch .addressInUse {
                 try Socket.bind(socket.raw, SocketAddress(request.source, port: 0))
             }
             let outcome = Socket.connect(socket.raw, SocketAddress(request.target, port: request.targetPort))

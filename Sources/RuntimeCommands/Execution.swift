@@ -61,7 +61,9 @@ private func process(_ arguments: ParsedArguments, _ container: BundleContainer)
     } else {
         let words = Array(arguments.positional.dropFirst())
         if words.isEmpty { throw RuntimeError("exec: needs a command or --process") }
-        guard let own = try container.config().process else { throw RuntimeError("process: the container's config has none") }
+        guard let own = try container.config().process else {
+            throw RuntimeError("process: the container's config has none")
+        }
         result = own
         result.arguments = words
         result.hasTerminal = false
@@ -77,11 +79,15 @@ private func process(_ arguments: ParsedArguments, _ container: BundleContainer)
         result.environment.append(entry)
     }
     if let directory = arguments.stringIfSet("cwd") {
-        guard directory.hasPrefix("/") else { throw RuntimeError("exec: --cwd `\(directory)` must be an absolute path") }
+        guard directory.hasPrefix("/") else {
+            throw RuntimeError("exec: --cwd `\(directory)` must be an absolute path")
+        }
         result.workingDirectory = directory
     }
     if let user = arguments.stringIfSet("user") { (result.user, result.group) = try UserNumbers.parse(user) }
-    result.additionalGroups += try arguments.strings("additional-gids").map { try UserNumbers.id($0, "--additional-gids") }
+    result.additionalGroups += try arguments.strings("additional-gids").map {
+        try UserNumbers.id($0, "--additional-gids")
+    }
     if arguments.bool("no-new-privs") { result.noNewPrivileges = true }
     if arguments.isSet("apparmor") { result.apparmorProfile = arguments.string("apparmor") }
     if arguments.isSet("process-label") { result.selinuxLabel = arguments.string("process-label") }
@@ -89,7 +95,9 @@ private func process(_ arguments: ParsedArguments, _ container: BundleContainer)
     if !added.isEmpty {
         var sets = result.capabilities ?? RuntimeProcess.Capabilities()
         for name in added {
-            guard CapabilitySets.mask(named: name) != nil else { throw RuntimeError("exec: unknown capability `\(name)`") }
+            guard CapabilitySets.mask(named: name) != nil else {
+                throw RuntimeError("exec: unknown capability `\(name)`")
+            }
             // Inheritable stays as it is (CVE-2022-29162).
             sets.bounding.append(name)
             sets.effective.append(name)

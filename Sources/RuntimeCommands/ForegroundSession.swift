@@ -58,7 +58,9 @@ struct ForegroundSession: ~Copyable {
 
     private func copyWindowSize(_ master: Int32) {
         var size = winsize()
-        if samara_ioctl_pointer(0, UInt(TIOCGWINSZ), &size) == 0 { _ = samara_ioctl_pointer(master, UInt(TIOCSWINSZ), &size) }
+        if samara_ioctl_pointer(0, UInt(TIOCGWINSZ), &size) == 0 {
+            _ = samara_ioctl_pointer(master, UInt(TIOCSWINSZ), &size)
+        }
     }
 
     /// false at the end of the source: of a pty master that is EIO.

@@ -49,7 +49,8 @@ func createCommand() -> Command<RuntimeContext> {
     Command("create", summary: "Create a container") {
         .init(usage: "[options] ID", flags: bundleFlags(), positional: .exactly(1)) { context, arguments in
             try context.protectItself()
-            _ = try ContainerCreation(try creation(arguments, context), root: try context.root(), warn: context.warn).run()
+            _ = try ContainerCreation(try creation(arguments, context), root: try context.root(), warn: context.warn)
+                .run()
             return 0
         }
     }
@@ -111,7 +112,8 @@ func stateCommand() -> Command<RuntimeContext> {
 func killCommand() -> Command<RuntimeContext> {
     Command("kill", summary: "Send a signal to a container") {
         .init(
-            usage: "[options] ID [SIGNAL]", flags: [.bool("all", short: "a", help: "Signal every process of the container")],
+            usage: "[options] ID [SIGNAL]",
+            flags: [.bool("all", short: "a", help: "Signal every process of the container")],
             positional: .between(1, 2)
         ) { context, arguments in
             let text = arguments.positional.count > 1 ? arguments.positional[1] : "TERM"
@@ -125,7 +127,8 @@ func killCommand() -> Command<RuntimeContext> {
 func deleteCommand() -> Command<RuntimeContext> {
     Command("delete", summary: "Delete a stopped container") {
         .init(
-            usage: "[options] ID", flags: [.bool("force", short: "f", help: "Kill it first if it runs; an unknown one is no error")],
+            usage: "[options] ID",
+            flags: [.bool("force", short: "f", help: "Kill it first if it runs; an unknown one is no error")],
             positional: .exactly(1)
         ) { context, arguments in
             let (id, force) = (arguments.positional[0], arguments.bool("force"))
@@ -161,11 +164,14 @@ func listCommand() -> Command<RuntimeContext> {
             } else if arguments.string("format") == "json" {
                 writeOut(JSON.array(states).serializedText() + "\n")
             } else {
-                writeOut(TextTable.text(["ID", "PID", "STATUS", "BUNDLE", "CREATED"], states.map { state in
-                    ["id", "pid", "status", "bundle", "created"].map { key in
-                        state[key]?.stringValue ?? state[key]?.intValue.map { "\($0)" } ?? ""
-                    }
-                }))
+                writeOut(
+                    TextTable.text(
+                        ["ID", "PID", "STATUS", "BUNDLE", "CREATED"],
+                        states.map { state in
+                            ["id", "pid", "status", "bundle", "created"].map { key in
+                                state[key]?.stringValue ?? state[key]?.intValue.map { "\($0)" } ?? ""
+                            }
+                        }))
             }
             return 0
         }
@@ -191,8 +197,10 @@ enum TextTable {
 /// Names and numbers of signals: signal(7).
 package enum SignalName {
     private static let names = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM",
+        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH",
+        "IO", "PWR",
         "SYS",
     ]
 
@@ -214,7 +222,9 @@ package enum SignalName {
         }
         for (prefix, base, sign) in [("RTMIN+", Int32(34), Int32(1)), ("RTMAX-", 64, -1)] where name.hasPrefix(prefix) {
             let rest = name.dropFirst(prefix.count)
-            guard rest.utf8.allSatisfy({ (48...57).contains($0) }), let offset = Int32(rest), offset <= 30 else { return nil }
+            guard rest.utf8.allSatisfy({ (48...57).contains($0) }), let offset = Int32(rest), offset <= 30 else {
+                return nil
+            }
             return base + sign * offset
         }
         return nil

@@ -48,7 +48,8 @@ func updateCommand() -> Command<RuntimeContext> {
             var resources = RuntimeResources()
             if let path = arguments.stringIfSet("resources") {
                 let bytes = try describing("open", path) { () throws(Errno) in
-                    try path == "-" ? File.readAll(try File.open("/dev/stdin", 0), limit: 4 << 20) : File.read(path, limit: 4 << 20)
+                    try path == "-"
+                        ? File.readAll(try File.open("/dev/stdin", 0), limit: 4 << 20) : File.read(path, limit: 4 << 20)
                 }
                 resources = try RuntimeResources(bytes: bytes)
             }
@@ -95,12 +96,16 @@ func eventsCommand() -> Command<RuntimeContext> {
                 throw RuntimeError("container `\(container.record.id)` is not running: container not running")
             }
             while true {
-                let event: JSON = ["type": "stats", "id": .string(container.record.id), "data": container.record.cgroup.statistics()]
+                let event: JSON = [
+                    "type": "stats", "id": .string(container.record.id), "data": container.record.cgroup.statistics(),
+                ]
                 writeOut(event.serializedText() + "\n")
                 if arguments.bool("stats") { return 0 }
                 // Ends with the container, not up to an interval later.
                 guard let pidfd = try? container.record.open() else { return 0 }
-                if Process.waitForEnd(pidfd, milliseconds: (seconds(arguments.string("interval")) ?? 5) * 1000) { return 0 }
+                if Process.waitForEnd(pidfd, milliseconds: (seconds(arguments.string("interval")) ?? 5) * 1000) {
+                    return 0
+                }
             }
         }
     }

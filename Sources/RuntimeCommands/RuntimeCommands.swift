@@ -77,7 +77,8 @@ struct RuntimeContext: Sendable {
     init(commandLine: [String], flags: ParsedArguments) {
         self.commandLine = commandLine
         log = RuntimeLog(
-            path: flags.stringIfSet("log"), isJSON: flags.string("log-format") == "json", isVerbose: flags.bool("debug"))
+            path: flags.stringIfSet("log"), isJSON: flags.string("log-format") == "json", isVerbose: flags.bool("debug")
+        )
         rootPath = flags.stringIfSet("root")
         usesCgroups = flags.string("cgroup-manager") != "disabled"
     }
@@ -96,9 +97,13 @@ struct RuntimeContext: Sendable {
 
 func rootCommand() -> Command<RuntimeContext> {
     Command("samara-runtime", summary: "Run containers by the OCI runtime specification") {
-        .group(usage: "[options]", flags: globalFlags(), version: runtimeVersion + "\nspec: \(RuntimeConfig.specificationVersion)") {
+        .group(
+            usage: "[options]", flags: globalFlags(),
+            version: runtimeVersion + "\nspec: \(RuntimeConfig.specificationVersion)"
+        ) {
             [
-                createCommand(), startCommand(), runCommand(), stateCommand(), killCommand(), deleteCommand(), listCommand(),
+                createCommand(), startCommand(), runCommand(), stateCommand(), killCommand(), deleteCommand(),
+                listCommand(),
                 execCommand(), processesCommand(), pauseCommand(), resumeCommand(), updateCommand(), eventsCommand(),
                 specCommand(), featuresCommand(),
             ]
@@ -124,7 +129,8 @@ private func globalFlags() -> [Flag] {
             problem: oneOf(["false"], "systemd cgroups are not supported; use the cgroupfs manager")
         ).implying("true").inherited(),
         Flag.custom(
-            "cgroup-manager", typeName: "string", default: "cgroupfs", help: "cgroupfs, or disabled for no cgroup at all",
+            "cgroup-manager", typeName: "string", default: "cgroupfs",
+            help: "cgroupfs, or disabled for no cgroup at all",
             problem: oneOf(["cgroupfs", "disabled"], "must be cgroupfs or disabled; systemd cgroups are not supported")
         ).inherited(),
         Flag.custom(

@@ -22,7 +22,8 @@ func specCommand() -> Command<RuntimeContext> {
                 try File.write(path, json.serialized(indent: 2) + [10], flags: O_CREAT | O_EXCL)
             } catch let error as Errno {
                 throw error == .fileExists
-                    ? RuntimeError("config.json exists already in `\(arguments.string("bundle"))`; remove it first") : RuntimeError("write", path, error)
+                    ? RuntimeError("config.json exists already in `\(arguments.string("bundle"))`; remove it first")
+                    : RuntimeError("write", path, error)
             }
             return 0
         }
@@ -54,15 +55,23 @@ private enum Features {
                 "seccomp": [
                     "enabled": true,
                     "actions": texts([
-                        "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
+                        "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
+                        "SCMP_ACT_KILL_THREAD",
                         "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
                     ]),
                     "operators": texts([
-                        "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
+                        "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
+                        "SCMP_CMP_NE",
                     ]),
-                    "archs": texts(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"]),
-                    "knownFlags": texts(["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]),
-                    "supportedFlags": texts(["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]),
+                    "archs": texts([
+                        "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64",
+                    ]),
+                    "knownFlags": texts([
+                        "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                    ]),
+                    "supportedFlags": texts([
+                        "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                    ]),
                 ],
                 "apparmor": ["enabled": true], "selinux": ["enabled": true], "intelRdt": ["enabled": false],
                 "mountExtensions": ["idmap": ["enabled": false]],
@@ -76,7 +85,10 @@ enum DefaultConfig {
     static func json(isRootless: Bool) -> JSON {
         func texts(_ list: [String]) -> JSON { .array(list.map { .string($0) }) }
         func mount(_ destination: String, _ type: String, _ source: String, _ options: [String]) -> JSON {
-            ["destination": .string(destination), "type": .string(type), "source": .string(source), "options": texts(options)]
+            [
+                "destination": .string(destination), "type": .string(type), "source": .string(source),
+                "options": texts(options),
+            ]
         }
         let capabilities = texts(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"])
         var namespaces = ["pid", "ipc", "uts", "mount", "cgroup"]
@@ -97,7 +109,8 @@ enum DefaultConfig {
             isRootless
             ? mount("/sys", "none", "/sys", ["rbind", "nosuid", "noexec", "nodev", "ro"])
             : mount("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", "ro"])
-        let terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"] + (isRootless ? [] : ["gid=5"])
+        let terminals =
+            ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"] + (isRootless ? [] : ["gid=5"])
         var mounts = [
             mount("/proc", "proc", "proc", []),
             mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -106,7 +119,9 @@ enum DefaultConfig {
             mount("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
             sys,
         ]
-        if !isRootless { mounts.append(mount("/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", "relatime", "ro"])) }
+        if !isRootless {
+            mounts.append(mount("/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", "relatime", "ro"]))
+        }
         return [
             "ociVersion": .string(RuntimeConfig.specificationVersion),
             "process": [
@@ -115,7 +130,8 @@ enum DefaultConfig {
                 "capabilities": ["bounding": capabilities, "effective": capabilities, "permitted": capabilities],
                 "rlimits": [["type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024]], "noNewPrivileges": true,
             ],
-            "root": ["path": "rootfs", "readonly": true], "hostname": "samara", "mounts": .array(mounts), "linux": .object(linux),
+            "root": ["path": "rootfs", "readonly": true], "hostname": "samara", "mounts": .array(mounts),
+            "linux": .object(linux),
         ]
     }
 }

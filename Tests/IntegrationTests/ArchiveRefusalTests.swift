@@ -18,7 +18,10 @@ extension Integration {
             var found: Set<String> = []
             for folder in HostSnapshot.imageFolders {
                 // Two levels: the layers' own files are many.
-                for name in names(folder) { found.formUnion(["\(folder)/\(name)"] + names("\(folder)/\(name)").map { "\(folder)/\(name)/\($0)" }) }
+                for name in names(folder) {
+                    found.formUnion(
+                        ["\(folder)/\(name)"] + names("\(folder)/\(name)").map { "\(folder)/\(name)/\($0)" })
+                }
             }
             return found
         }
@@ -34,7 +37,9 @@ extension Integration {
             #expect(result.status == 125, "\(result)", sourceLocation: sourceLocation)
             #expect(result.stderr.contains("Error: "), "\(result)", sourceLocation: sourceLocation)
             #expect(result.stdout.isEmpty, "\(result)", sourceLocation: sourceLocation)
-            for text in texts { #expect(result.stderr.contains(text), "no \"\(text)\": \(result)", sourceLocation: sourceLocation) }
+            for text in texts {
+                #expect(result.stderr.contains(text), "no \"\(text)\": \(result)", sourceLocation: sourceLocation)
+            }
             let added = imageFiles().subtracting(before)
             #expect(added.isEmpty, "left: \(added.sorted())", sourceLocation: sourceLocation)
         }
@@ -54,7 +59,10 @@ extension Integration {
         }
 
         @Test func garbage() throws {
-            for bytes in [Data(), Data("not an archive\n".utf8), Data([UInt8](repeating: 0, count: 10_240)), Data((0..<9_000).map { UInt8(truncatingIfNeeded: $0 &* 37) })] {
+            for bytes in [
+                Data(), Data("not an archive\n".utf8), Data([UInt8](repeating: 0, count: 10_240)),
+                Data((0..<9_000).map { UInt8(truncatingIfNeeded: $0 &* 37) }),
+            ] {
                 try bytes.write(to: URL(fileURLWithPath: archive))
                 try expectRefusal()
             }
@@ -123,18 +131,31 @@ extension Integration {
         static let attacks: [Attack] = [
             Attack(testDescription: "parent", entries: [("0", "../escaped", "")]),
             Attack(testDescription: "parent of a folder", entries: [("5", "a", ""), ("0", "a/../../escaped", "")]),
-            Attack(testDescription: "many parents", entries: [("0", String(repeating: "../", count: 12) + "tmp/escaped", "")]),
-            Attack(testDescription: "absolute path", entries: [("0", "OUTSIDE/escaped", "")], isRefused: false),
-            Attack(testDescription: "absolute link", entries: [("2", "out", "OUTSIDE"), ("0", "out/escaped", "")], isRefused: false),
             Attack(
-                testDescription: "relative link", entries: [("2", "out", String(repeating: "../", count: 12) + "tmp"), ("0", "out/escaped", "")],
+                testDescription: "many parents",
+                entries: [("0", String(repeating: "../", count: 12) + "tmp/escaped", "")]),
+            Attack(testDescription: "absolute path", entries: [("0", "OUTSIDE/escaped", "")], isRefused: false),
+            Attack(
+                testDescription: "absolute link", entries: [("2", "out", "OUTSIDE"), ("0", "out/escaped", "")],
                 isRefused: false),
-            Attack(testDescription: "link over a folder", entries: [("5", "d", ""), ("2", "d", "OUTSIDE"), ("0", "d/escaped", "")], isRefused: false),
-            Attack(testDescription: "file through a link", entries: [("2", "f", "OUTSIDE/secret"), ("0", "f", "")], isRefused: false),
+            Attack(
+                testDescription: "relative link",
+                entries: [("2", "out", String(repeating: "../", count: 12) + "tmp"), ("0", "out/escaped", "")],
+                isRefused: false),
+            Attack(
+                testDescription: "link over a folder",
+                entries: [("5", "d", ""), ("2", "d", "OUTSIDE"), ("0", "d/escaped", "")], isRefused: false),
+            Attack(
+                testDescription: "file through a link", entries: [("2", "f", "OUTSIDE/secret"), ("0", "f", "")],
+                isRefused: false),
             Attack(testDescription: "hard link to a file", entries: [("1", "h", "OUTSIDE/secret"), ("0", "h", "")]),
-            Attack(testDescription: "hard link through a link", entries: [("2", "out", "OUTSIDE"), ("1", "h", "out/secret"), ("0", "h", "")]),
+            Attack(
+                testDescription: "hard link through a link",
+                entries: [("2", "out", "OUTSIDE"), ("1", "h", "out/secret"), ("0", "h", "")]),
             Attack(testDescription: "hard link to a parent", entries: [("1", "h", "../../../secret")]),
-            Attack(testDescription: "folder with a link's mode", entries: [("2", "out", "OUTSIDE"), ("5", "out", "")], isRefused: false),
+            Attack(
+                testDescription: "folder with a link's mode", entries: [("2", "out", "OUTSIDE"), ("5", "out", "")],
+                isRefused: false),
         ]
 
         @Test(arguments: attacks)
@@ -145,8 +166,11 @@ extension Integration {
             let before = try state(of: outside)
             var image = ImageArchive()
             for entry in attack.entries {
-                let (name, link) = (entry.name.replacing("OUTSIDE", with: outside), entry.link.replacing("OUTSIDE", with: outside))
-                image.layer.add(name, type: entry.type, link: link, mode: 0o777, entry.type == "0" ? Array("escaped".utf8) : [])
+                let (name, link) = (
+                    entry.name.replacing("OUTSIDE", with: outside), entry.link.replacing("OUTSIDE", with: outside)
+                )
+                image.layer.add(
+                    name, type: entry.type, link: link, mode: 0o777, entry.type == "0" ? Array("escaped".utf8) : [])
             }
             try image.write(to: archive)
             if attack.isRefused {
@@ -158,7 +182,9 @@ extension Integration {
                 if result.status == 0 { try samara.succeed("rmi", "-f", "localhost/small:latest") }
             }
             #expect(try state(of: outside) == before)
-            for path in ["/tmp/escaped", samara.root + "/escaped", samara.root + "/layers/escaped", samara.home + "/escaped"] {
+            for path in [
+                "/tmp/escaped", samara.root + "/escaped", samara.root + "/layers/escaped", samara.home + "/escaped",
+            ] {
                 #expect(!FileManager.default.fileExists(atPath: path), "\(path)")
             }
         }

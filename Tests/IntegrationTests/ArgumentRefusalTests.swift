@@ -37,10 +37,14 @@ extension Integration {
         private static let ports: [(text: String, why: [String])] = [
             ("0", ["between 1 and 65535"]), ("0:80", ["between 1 and 65535"]), ("80:0", ["between 1 and 65535"]),
             ("65536:80", ["65536"]), ("80:65536", ["65536"]), ("70000:80", ["70000"]), ("8080:70000", ["70000"]),
-            ("99999999999999999999:80", ["99999999999999999999"]), ("a:b", ["invalid"]), ("80:", ["non-empty container port"]),
-            (":", ["non-empty container port"]), ("1.2.3.4.5:80:80", ["1.2.3.4.5"]), ("80-90:80-85", ["different lengths"]),
-            ("90-80:90-80", ["range"]), ("/tcp", ["non-empty container port"]), ("8080:80/sctp", ["SCTP"]), ("8080:80/xyz", ["xyz"]),
-            ("8080:80/", ["protocol"]), ("8080:80/tcp/udp", ["protocol"]), ("-1:80", ["port"]), (" 8080:80", ["invalid"]), ("1:2:3:4", ["format"]),
+            ("99999999999999999999:80", ["99999999999999999999"]), ("a:b", ["invalid"]),
+            ("80:", ["non-empty container port"]),
+            (":", ["non-empty container port"]), ("1.2.3.4.5:80:80", ["1.2.3.4.5"]),
+            ("80-90:80-85", ["different lengths"]),
+            ("90-80:90-80", ["range"]), ("/tcp", ["non-empty container port"]), ("8080:80/sctp", ["SCTP"]),
+            ("8080:80/xyz", ["xyz"]),
+            ("8080:80/", ["protocol"]), ("8080:80/tcp/udp", ["protocol"]), ("-1:80", ["port"]),
+            (" 8080:80", ["invalid"]), ("1:2:3:4", ["format"]),
             ("[::1:8080:80", ["format"]), ("::1:8080:80", ["format"]), ("8080:80:", []),
         ]
 
@@ -55,17 +59,26 @@ extension Integration {
         func malformedPorts(refusal: Refusal) throws { try expectRefusal(refusal) }
 
         static let volumes: [(text: String, why: [String])] = [
-            ("data:relative", ["relative"]), ("relative", ["relative"]), (":/data", ["empty"]), ("data:", ["empty"]), ("", ["empty"]),
-            ("data::ro", ["empty"]), ("data:/data:nosuchoption", ["nosuchoption"]), ("data:/data:ro:more", ["volume format"]),
-            ("/nosuch/folder:/data", ["/nosuch/folder"]), ("bad name:/data", ["bad name"]), ("data:/", ["/"]), ("data:/proc", ["/proc"]),
+            ("data:relative", ["relative"]), ("relative", ["relative"]), (":/data", ["empty"]), ("data:", ["empty"]),
+            ("", ["empty"]),
+            ("data::ro", ["empty"]), ("data:/data:nosuchoption", ["nosuchoption"]),
+            ("data:/data:ro:more", ["volume format"]),
+            ("/nosuch/folder:/data", ["/nosuch/folder"]), ("bad name:/data", ["bad name"]), ("data:/", ["/"]),
+            ("data:/proc", ["/proc"]),
             ("data:/proc/sys", ["/proc"]),
         ]
 
         static let mounting: [Refusal] =
-            volumes.map { Refusal(command: ["run", "--name", "refused", "-v", $0.text, "busybox", "true"], texts: $0.why) } + [
-                Refusal(command: ["run", "-v", "a:/data", "-v", "b:/data", "busybox", "true"], texts: ["/data", "duplicate"]),
+            volumes.map {
+                Refusal(command: ["run", "--name", "refused", "-v", $0.text, "busybox", "true"], texts: $0.why)
+            } + [
+                Refusal(
+                    command: ["run", "-v", "a:/data", "-v", "b:/data", "busybox", "true"],
+                    texts: ["/data", "duplicate"]),
                 Refusal(command: ["run", "--mount", "type=nosuch,target=/x", "busybox", "true"], texts: ["nosuch"]),
-                Refusal(command: ["run", "--mount", "type=bind,source=/nosuch,target=/x", "busybox", "true"], texts: ["/nosuch"]),
+                Refusal(
+                    command: ["run", "--mount", "type=bind,source=/nosuch,target=/x", "busybox", "true"],
+                    texts: ["/nosuch"]),
                 Refusal(command: ["run", "--mount", "type=volume,target=x", "busybox", "true"], texts: ["absolute"]),
                 Refusal(command: ["run", "--tmpfs", "relative", "busybox", "true"], texts: ["relative"]),
                 Refusal(command: ["volume", "create", "bad/name"], texts: ["names must match"]),
@@ -78,17 +91,21 @@ extension Integration {
             Refusal(command: ["run", "-e", "=x", "busybox", "true"], texts: ["=x"]),
             Refusal(command: ["run", "-e", "", "busybox", "true"], texts: ["environment"]),
             Refusal(command: ["run", "--env-file", "/nosuch", "busybox", "true"], texts: ["/nosuch"]),
-            Refusal(command: ["run", "nosuchimage"], texts: ["nosuchimage", "samara load"]),
-            Refusal(command: ["create", "nosuchimage"], texts: ["nosuchimage"]),
-            Refusal(command: ["run", "-d", "--pod", "nosuch", "busybox"], texts: ["no pod with name or ID nosuch found: no such pod"]),
-            Refusal(command: ["run", "UPPER/case"], texts: ["UPPER/case"]),
+            Refusal(command: ["run", "--pull", "never", "nosuchimage"], texts: ["nosuchimage"]),
+            Refusal(command: ["create", "--pull", "never", "nosuchimage"], texts: ["nosuchimage"]),
+            Refusal(
+                command: ["run", "-d", "--pod", "nosuch", "busybox"],
+                texts: ["no pod with name or ID nosuch found: no such pod"]),
+            Refusal(command: ["run", "--pull", "never", "UPPER/case"], texts: ["UPPER/case"]),
             Refusal(command: ["run", "busybox:bad tag"], texts: ["bad tag"]),
             Refusal(command: ["run", "--name", "-dash", "busybox", "true"], texts: ["names must match"]),
             Refusal(command: ["run", "--name", "sl/ash", "busybox", "true"], texts: ["names must match"]),
             Refusal(command: ["run", "--name", "../up", "busybox", "true"], texts: ["names must match"]),
             Refusal(command: ["pod", "create", "--name", "sl/ash"], texts: ["names must match"]),
             Refusal(command: ["pod", "create", "--name", ""], texts: ["name"]),
-            Refusal(command: ["pod", "create", "--share", "bogus"], texts: ["invalid kernel namespace to share: bogus. Options are: cgroup, ipc, net, pid, uts or none"]),
+            Refusal(
+                command: ["pod", "create", "--share", "bogus"],
+                texts: ["invalid kernel namespace to share: bogus. Options are: cgroup, ipc, net, pid, uts or none"]),
             Refusal(command: ["pod", "create", "--infra=false", "-p", "8080:80"], texts: ["infra"]),
             Refusal(command: ["pod", "create", "--exit-policy", "maybe"], texts: ["maybe"]),
             Refusal(command: ["run", "--restart", "sometimes", "busybox"], texts: ["sometimes"]),
@@ -105,16 +122,26 @@ extension Integration {
             Refusal(command: ["run", "--add-host", "nonsense", "busybox", "true"], texts: ["nonsense"]),
             Refusal(command: ["run", "--dns", "nonsense", "busybox", "true"], texts: ["nonsense"]),
             Refusal(command: ["run", "--detach-keys", "ctrl-", "-it", "busybox", "true"], texts: ["ctrl-"]),
-            Refusal(command: ["run", "--hostname", String(repeating: "h", count: 65), "busybox", "true"], texts: ["hostname"]),
+            Refusal(
+                command: ["run", "--hostname", String(repeating: "h", count: 65), "busybox", "true"],
+                texts: ["hostname"]),
             Refusal(command: ["run"], texts: ["requires at least 1 arg"]),
-            Refusal(command: ["exec", "nosuch", "true"], texts: ["no container with name or ID \"nosuch\" found: no such container"]),
+            Refusal(
+                command: ["exec", "nosuch", "true"],
+                texts: ["no container with name or ID \"nosuch\" found: no such container"]),
             Refusal(command: ["start", "nosuch"], texts: ["nosuch"]),
             Refusal(command: ["logs", "nosuch"], texts: ["nosuch"]),
             Refusal(command: ["pod", "start", "nosuch"], texts: ["nosuch"]),
             Refusal(command: ["pod", "stop", "nosuch"], texts: ["nosuch"]),
-            Refusal(command: ["rm", "nosuch"], status: 1, texts: ["no container with ID or name \"nosuch\" found: no such container"]),
-            Refusal(command: ["pod", "rm", "nosuch"], status: 1, texts: ["no pod with name or ID nosuch found: no such pod"]),
-            Refusal(command: ["volume", "rm", "nosuch"], status: 1, texts: ["no volume with name \"nosuch\" found: no such volume"]),
+            Refusal(
+                command: ["rm", "nosuch"], status: 1,
+                texts: ["no container with ID or name \"nosuch\" found: no such container"]),
+            Refusal(
+                command: ["pod", "rm", "nosuch"], status: 1, texts: ["no pod with name or ID nosuch found: no such pod"]
+            ),
+            Refusal(
+                command: ["volume", "rm", "nosuch"], status: 1,
+                texts: ["no volume with name \"nosuch\" found: no such volume"]),
             Refusal(command: ["load", "-i", "/nosuch.tar"], texts: ["/nosuch.tar"]),
             Refusal(command: ["tag", "nosuch", "x"], texts: ["nosuch"]),
         ]
@@ -126,11 +153,16 @@ extension Integration {
             try samara.succeed("create", "--name", "box", "busybox", "true")
             let pod = try samara.succeed("pod", "create", "--name", "mypod")
             try expectRefusal(
-                Refusal(command: ["run", "--name", "box", "busybox", "true"], texts: ["the container name \"box\" is already in use by", "--replace"]))
+                Refusal(
+                    command: ["run", "--name", "box", "busybox", "true"],
+                    texts: ["the container name \"box\" is already in use by", "--replace"]))
             try expectRefusal(
-                Refusal(command: ["pod", "create", "--name", "mypod"], texts: ["name \"mypod\" is in use: pod already exists"]))
+                Refusal(
+                    command: ["pod", "create", "--name", "mypod"],
+                    texts: ["name \"mypod\" is in use: pod already exists"]))
             // Containers and pods share their names.
-            try expectRefusal(Refusal(command: ["run", "--name", "mypod", "busybox", "true"], texts: ["\"mypod\"", "in use"]))
+            try expectRefusal(
+                Refusal(command: ["run", "--name", "mypod", "busybox", "true"], texts: ["\"mypod\"", "in use"]))
             try expectRefusal(Refusal(command: ["pod", "create", "--name", "box"], texts: ["\"box\"", "in use"]))
             try expectRefusal(
                 Refusal(
@@ -161,7 +193,9 @@ extension Integration {
             // As with Podman, a pod may be made for a port that is taken now; it cannot start.
             try samara.succeed("pod", "create", "--name", "two", "-p", "\(port + 1):80")
             let start = try samara.run("pod", "start", "two")
-            #expect(start.status == 125 && start.stderr.contains("\(port + 1)") && start.stderr.contains("in use"), "\(start)")
+            #expect(
+                start.status == 125 && start.stderr.contains("\(port + 1)") && start.stderr.contains("in use"),
+                "\(start)")
             #expect(start.stderr.contains("samara-net"), "who has it: \(start)")
             #expect(try samara.succeed("pod", "ps", "--filter", "name=two", "--format", "{{.Status}}") == "Created")
             try samara.succeed("pod", "stop", "one")
@@ -170,10 +204,14 @@ extension Integration {
 
         @Test func portsBelowTheUnprivilegedOnes() throws {
             let file = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
-            let start = FileManager.default.contents(atPath: file)
-                .flatMap { Int(String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)) } ?? 1024
+            let start =
+                FileManager.default.contents(atPath: file)
+                .flatMap { Int(String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)) }
+                ?? 1024
             // Where every port is free to all there is no such error to see, and port 999 must work.
-            if start <= 999 { return _ = try samara.succeed("run", "--rm", "-p", "127.0.0.1:999:80", "busybox", "true") }
+            if start <= 999 {
+                return _ = try samara.succeed("run", "--rm", "-p", "127.0.0.1:999:80", "busybox", "true")
+            }
             let result = try samara.run("run", "--rm", "-p", "999:80", "busybox", "true")
             #expect(result.status == 126 || result.status == 125, "\(result)")
             #expect(result.stderr.hasPrefix("Error: "), "\(result)")
@@ -185,7 +223,10 @@ extension Integration {
 
         @Test func commandsThatCannotRun() throws {
             for network in ["none", "private"] {
-                for (command, status, text) in [("nosuchcmd", 127, "not found"), ("/nosuch/cmd", 127, "no such file"), ("/etc", 126, "not a regular file"), ("/etc/passwd", 126, "denied")] {
+                for (command, status, text) in [
+                    ("nosuchcmd", 127, "not found"), ("/nosuch/cmd", 127, "no such file"),
+                    ("/etc", 126, "not a regular file"), ("/etc/passwd", 126, "denied"),
+                ] {
                     let result = try samara.run("run", "--rm", "--network", network, "busybox", command)
                     #expect(result.status == Int32(status), "\(result)")
                     #expect(result.stderr.hasPrefix("Error: ") && result.stderr.contains(command), "\(result)")

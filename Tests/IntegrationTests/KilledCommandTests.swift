@@ -25,8 +25,11 @@ extension Integration {
             Operation(
                 preparation: [["pod", "create", "--name", "pod", "-p", "80"]],
                 command: ["run", "-d", "--pod", "pod", "--name", "ctr", "-v", "kept:/data"] + sleeper),
-            Operation(command: ["run", "--rm", "--name", "ctr", "-v", "kept:/data", "-p", "80", "busybox", "sleep", "0.02"]),
-            Operation(preparation: [["run", "-d", "--name", "ctr"] + sleeper], command: ["rm", "-f", "-t", "0", "ctr"]),
+            Operation(command: [
+                "run", "--rm", "--name", "ctr", "-v", "kept:/data", "-p", "80", "busybox", "sleep", "0.02",
+            ]),
+            Operation(
+                preparation: [["run", "-d", "--name", "ctr"] + sleeper], command: ["rm", "-f", "-t", "0", "ctr"]),
             Operation(
                 preparation: [
                     ["pod", "create", "--name", "pod", "-p", "80", "--share", "pid"],
@@ -34,9 +37,13 @@ extension Integration {
                 ],
                 command: ["pod", "rm", "-f", "-t", "0", "pod"]),
             Operation(
-                preparation: [["pod", "create", "--name", "pod", "-p", "80"], ["create", "--pod", "pod", "--name", "ctr"] + sleeper],
+                preparation: [
+                    ["pod", "create", "--name", "pod", "-p", "80"],
+                    ["create", "--pod", "pod", "--name", "ctr"] + sleeper,
+                ],
                 command: ["pod", "start", "pod"]),
-            Operation(preparation: [["run", "-d", "--name", "ctr"] + sleeper], command: ["restart", "-t", "0", "ctr"]),
+            Operation(
+                preparation: [["run", "-d", "--name", "ctr"] + sleeper], command: ["restart", "-t", "0", "ctr"]),
         ]
 
         @Test(arguments: operations)

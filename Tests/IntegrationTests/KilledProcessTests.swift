@@ -30,8 +30,12 @@ extension Integration {
         }
 
         @Test func monitor() throws {
-            try samara.succeed("run", "-d", "--name", "box", "-v", "kept:/kept", "busybox", "sh", "-c", "echo precious >/kept/file; sleep 1000")
-            try eventually("the file is written") { try samara.run("exec", "box", "cat", "/kept/file").text == "precious" }
+            try samara.succeed(
+                "run", "-d", "--name", "box", "-v", "kept:/kept", "busybox", "sh", "-c",
+                "echo precious >/kept/file; sleep 1000")
+            try eventually("the file is written") {
+                try samara.run("exec", "box", "cat", "/kept/file").text == "precious"
+            }
             let process = HostProcess(pid: pid_t(try samara.pid(of: "box")), title: "the container")
             try HostProcess.one(titled: "samara: monitor box").killAndWait()
             eventually("the container ends with its monitor") { !process.isAlive }
@@ -106,7 +110,9 @@ extension Integration {
             #expect(["Exited", "Degraded"].contains(listed.text), "\(listed)")
             #expect(listed.stderr.contains("pod mypod") && listed.stderr.contains("keeper"), "\(listed)")
             if share.contains("pid") {
-                #expect(try samara.run("ps", "-a", "--filter", "name=web", "--format", "{{.Status}}").stdout.hasPrefix("Exited (137)"))
+                #expect(
+                    try samara.run("ps", "-a", "--filter", "name=web", "--format", "{{.Status}}").stdout.hasPrefix(
+                        "Exited (137)"))
             }
             #expect(try samara.fetch(port).status == 7)
             try samara.succeed("pod", "restart", "mypod")
@@ -138,7 +144,8 @@ extension Integration {
             #expect(try samara.succeed("ps", "-q").split(separator: "\n").count == 2)
             #expect(try samara.succeed("exec", "web", "cat", "/kept/file") == "precious")
             try samara.succeed("run", "-d", "--pod", "mypod", "--name", "second", "busybox", "sleep", "1000")
-            #expect(try samara.succeed("exec", "second", "wget", "-q", "-O", "-", "http://localhost/").contains("Welcome"))
+            #expect(
+                try samara.succeed("exec", "second", "wget", "-q", "-O", "-", "http://localhost/").contains("Welcome"))
             try samara.succeed("pod", "stop", "-t", "0", "mypod")
             try samara.succeed("pod", "rm", "mypod")
             try expectVolumesAndImagesIntact()

@@ -19,7 +19,8 @@ extension Integration {
 
         @Test func nothingIsLeftAfterRemovingAll() throws {
             let before = HostSnapshot(of: samara)
-            try samara.succeed("pod", "create", "--name", "one", "-p", "\(try freePort()):80", "-p", "\(try freePort()):53/udp")
+            try samara.succeed(
+                "pod", "create", "--name", "one", "-p", "\(try freePort()):80", "-p", "\(try freePort()):53/udp")
             try samara.succeed("run", "-d", "--pod", "one", "nginx")
             try samara.succeed("run", "-d", "--pod", "one", "-v", "/scratch", "redis")
             try samara.succeed("pod", "create", "--name", "two", "--share", "pid")
@@ -76,7 +77,10 @@ extension Integration {
             }
             _ = try all { ["pod", "create", "--name", $0, "-p", "80"] }
             _ = try all {
-                ["run", "-d", "--pod", $0, "busybox", "sh", "-c", "mkdir /w; echo I am \($0) >/w/index.html; exec httpd -f -p 80 -h /w"]
+                [
+                    "run", "-d", "--pod", $0, "busybox", "sh", "-c",
+                    "mkdir /w; echo I am \($0) >/w/index.html; exec httpd -f -p 80 -h /w",
+                ]
             }
             var ports: Set<UInt16> = []
             for number in 1...20 {
@@ -86,16 +90,19 @@ extension Integration {
                 #expect(try samara.waitForPage(port) == "I am pod\(number)\n")
             }
             #expect(ports.count == 20)
-            #expect(try samara.run("pod", "ps", "--format", "{{.Status}}").lines == Array(repeating: "Running", count: 20))
+            #expect(
+                try samara.run("pod", "ps", "--format", "{{.Status}}").lines == Array(repeating: "Running", count: 20))
             _ = try all { ["pod", "rm", "-f", "-t", "0", $0] }
             try samara.succeed("pod", "rm", "-f", "-a")
             expectNothing(since: before)
         }
 
         @Test func oneNameIsGivenOnce() throws {
-            let results = try samara.runAtOnce(Array(repeating: ["create", "--name", "only", "busybox", "true"], count: 10))
+            let results = try samara.runAtOnce(
+                Array(repeating: ["create", "--name", "only", "busybox", "true"], count: 10))
             #expect(results.filter { $0.status == 0 }.count == 1, "\(results)")
-            #expect(results.allSatisfy { $0.status == 0 || $0.stderr.contains("\"only\" is already in use") }, "\(results)")
+            #expect(
+                results.allSatisfy { $0.status == 0 || $0.stderr.contains("\"only\" is already in use") }, "\(results)")
             let pods = try samara.runAtOnce(Array(repeating: ["pod", "create", "--name", "pair"], count: 10))
             #expect(pods.filter { $0.status == 0 }.count == 1, "\(pods)")
             // Ten starts of one pod: it runs once, and none of them fails.

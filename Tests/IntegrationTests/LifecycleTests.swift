@@ -29,14 +29,18 @@ extension Integration {
             try samara.succeed("run", "-d", "--name", "box", "busybox", "sleep", "1000")
             let inside = try samara.run("exec", "box", "sh", "-c", "kill -\(signal) $$")
             #expect(inside.status == 128 + signal, "\(inside)")
-            let command = try samara.start("run", "--name", "victim", "busybox", "sh", "-c", "sleep 1000 & kill -\(signal) $!; wait $!")
+            let command = try samara.start(
+                "run", "--name", "victim", "busybox", "sh", "-c", "sleep 1000 & kill -\(signal) $!; wait $!")
             #expect(try command.waitForExit().status == 128 + signal)
         }
 
         @Test func stopAsksThenKills() throws {
             try samara.succeed(
-                "run", "-d", "--name", "polite", "busybox", "sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
-            try samara.succeed("run", "-d", "--name", "deaf", "busybox", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
+                "run", "-d", "--name", "polite", "busybox", "sh", "-c",
+                "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+            try samara.succeed(
+                "run", "-d", "--name", "deaf", "busybox", "sh", "-c",
+                "trap '' TERM; echo ready; while :; do sleep 0.05; done")
             for name in ["polite", "deaf"] {
                 try eventually("\(name) is ready") { try samara.run("logs", name).stdout == "ready\n" }
             }
@@ -65,7 +69,8 @@ extension Integration {
 
         @Test func killSendsTheSignalAsked() throws {
             try samara.succeed(
-                "run", "-d", "--name", "box", "busybox", "sh", "-c", "trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done")
+                "run", "-d", "--name", "box", "busybox", "sh", "-c",
+                "trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done")
             try eventually("it is ready") { try samara.run("logs", "box").stdout == "ready\n" }
             try samara.succeed("kill", "-s", "USR1", "box")
             try eventually("the handler ran") { try samara.run("logs", "box").stdout == "ready\nusr1\n" }
@@ -101,8 +106,10 @@ extension Integration {
             let waiter = try samara.start("wait", "brief")
             // The waiter attaches before the container may end; its socket shows that.
             eventually("the waiter sleeps") {
-                (FileManager.default.contents(atPath: "/proc/\(waiter.pid)/stat").map { String(decoding: $0, as: UTF8.self) } ?? "")
-                    .contains(") S ")
+                (FileManager.default.contents(atPath: "/proc/\(waiter.pid)/stat").map {
+                    String(decoding: $0, as: UTF8.self)
+                } ?? "")
+                .contains(") S ")
             }
             try touch(folder + "/now")
             let result = try waiter.waitForExit()
@@ -113,7 +120,8 @@ extension Integration {
         @Test func failingContainersAreRestartedAsOftenAsAsked() throws {
             let folder = try samara.folder("runs")
             try samara.succeed(
-                "run", "-d", "--name", "again", "--restart", "on-failure:2", "-v", "\(folder):/runs", "busybox", "sh", "-c",
+                "run", "-d", "--name", "again", "--restart", "on-failure:2", "-v", "\(folder):/runs", "busybox", "sh",
+                "-c",
                 "echo x >>/runs/count; exit 3")
             #expect(try samara.succeed("wait", "again") == "3")
             let count = FileManager.default.contents(atPath: folder + "/count").map { $0.filter { $0 == 0x78 }.count }
@@ -130,7 +138,9 @@ extension Integration {
             try samara.succeed("run", "-d", "--name", "box", "busybox", "sleep", "1000")
             let refused = try samara.run("rm", "box")
             #expect(refused.status == 2, "\(refused)")
-            #expect(refused.stderr.contains("as it is running - running or paused containers cannot be removed without force"), "\(refused)")
+            #expect(
+                refused.stderr.contains(
+                    "as it is running - running or paused containers cannot be removed without force"), "\(refused)")
             try samara.succeed("run", "-d", "--pod", "new:mypod", "busybox", "sleep", "1000")
             let pod = try samara.run("pod", "rm", "mypod")
             #expect(pod.status == 125 && pod.stderr.contains("not all containers could be removed from pod"), "\(pod)")
@@ -140,7 +150,8 @@ extension Integration {
 
         @Test func removedAfterUse() throws {
             let id = try samara.run(
-                "run", "--rm", "-v", "/scratch", "-v", "named:/kept", "busybox", "sh", "-c", "touch /scratch/x /kept/y; hostname")
+                "run", "--rm", "-v", "/scratch", "-v", "named:/kept", "busybox", "sh", "-c",
+                "touch /scratch/x /kept/y; hostname")
             #expect(id.status == 0)
             #expect(try samara.succeed("ps", "-aq").isEmpty)
             #expect(try samara.succeed("volume", "ls", "-q") == "named")
@@ -154,7 +165,8 @@ extension Integration {
         @Test func idsAreWrittenToFiles() throws {
             let folder = try samara.folder("ids")
             let pod = try samara.succeed("pod", "create", "--pod-id-file", "\(folder)/pod", "--name", "mypod")
-            let id = try samara.succeed("run", "-d", "--cidfile", "\(folder)/ctr", "--pod-id-file", "\(folder)/pod", "busybox", "sleep", "1000")
+            let id = try samara.succeed(
+                "run", "-d", "--cidfile", "\(folder)/ctr", "--pod-id-file", "\(folder)/pod", "busybox", "sleep", "1000")
             func contents(_ name: String) -> String? {
                 FileManager.default.contents(atPath: "\(folder)/\(name)").map { String(decoding: $0, as: UTF8.self) }
             }
@@ -170,7 +182,8 @@ extension Integration {
         }
 
         @Test func replacingTakesTheName() throws {
-            let first = try samara.succeed("run", "-d", "--stop-timeout", "0", "--name", "box", "busybox", "sleep", "1000")
+            let first = try samara.succeed(
+                "run", "-d", "--stop-timeout", "0", "--name", "box", "busybox", "sleep", "1000")
             let second = try samara.succeed("run", "-d", "--replace", "--name", "box", "busybox", "sleep", "1000")
             #expect(first != second)
             #expect(try samara.succeed("ps", "-aq", "--no-trunc") == second)

@@ -13,8 +13,11 @@ extension Integration {
 
         /// `up` runs, `down` has ended with 3, `new` was never started, `mypod-busybox` is in a pod.
         private func population() throws {
-            try samara.succeed("run", "-d", "--name", "up", "--label", "tier=web", "--label", "env=dev", "busybox", "sleep", "1000")
-            #expect(try samara.run("run", "--name", "down", "--label", "tier=db", "busybox", "sh", "-c", "exit 3").status == 3)
+            try samara.succeed(
+                "run", "-d", "--name", "up", "--label", "tier=web", "--label", "env=dev", "busybox", "sleep", "1000")
+            #expect(
+                try samara.run("run", "--name", "down", "--label", "tier=db", "busybox", "sh", "-c", "exit 3").status
+                    == 3)
             try samara.succeed("create", "--name", "new", "-v", "kept:/data", "nginx")
             try samara.succeed("run", "-d", "--pod", "new:mypod", "busybox", "sleep", "1000")
         }
@@ -22,14 +25,19 @@ extension Integration {
         @Test func containersAreFiltered() throws {
             try population()
             let cases: [(filters: [String], names: Set<String>)] = [
-                (["status=running"], ["up", "mypod-busybox"]), (["status=exited"], ["down"]), (["status=created"], ["new"]),
+                (["status=running"], ["up", "mypod-busybox"]), (["status=exited"], ["down"]),
+                (["status=created"], ["new"]),
                 (["name=u"], ["up", "mypod-busybox"]), (["name=^up$"], ["up"]), (["label=tier"], ["up", "down"]),
-                (["label=tier=db"], ["down"]), (["label=tier=web", "label=env=dev"], ["up"]), (["label=tier=web", "label=env=x"], []),
-                (["exited=3"], ["down"]), (["exited=0"], []), (["ancestor=nginx"], ["new"]), (["ancestor=busybox"], ["up", "down", "mypod-busybox"]),
-                (["volume=kept"], ["new"]), (["pod=mypod"], ["mypod-busybox"]), (["before=down"], ["up"]), (["status=exited", "status=created"], ["down", "new"]),
+                (["label=tier=db"], ["down"]), (["label=tier=web", "label=env=dev"], ["up"]),
+                (["label=tier=web", "label=env=x"], []),
+                (["exited=3"], ["down"]), (["exited=0"], []), (["ancestor=nginx"], ["new"]),
+                (["ancestor=busybox"], ["up", "down", "mypod-busybox"]),
+                (["volume=kept"], ["new"]), (["pod=mypod"], ["mypod-busybox"]), (["before=down"], ["up"]),
+                (["status=exited", "status=created"], ["down", "new"]),
             ]
             for (filters, names) in cases {
-                let result = try samara.run(["ps", "-a", "--format", "{{.Names}}"] + filters.flatMap { ["--filter", $0] })
+                let result = try samara.run(
+                    ["ps", "-a", "--format", "{{.Names}}"] + filters.flatMap { ["--filter", $0] })
                 #expect(result.status == 0)
                 // The infra container is no one's but the pod's.
                 let found = Set(result.lines.filter { !$0.hasSuffix("-infra") })
@@ -41,12 +49,18 @@ extension Integration {
 
         @Test func containersAreFormatted() throws {
             try population()
-            #expect(try samara.run("ps", "--format", "{{.Names}}").lines.filter { !$0.hasSuffix("-infra") }.sorted() == ["mypod-busybox", "up"])
-            let table = try samara.run("ps", "-a", "--filter", "name=down", "--format", "table {{.Names}} {{.Image}} {{.State}}")
+            #expect(
+                try samara.run("ps", "--format", "{{.Names}}").lines.filter { !$0.hasSuffix("-infra") }.sorted() == [
+                    "mypod-busybox", "up",
+                ])
+            let table = try samara.run(
+                "ps", "-a", "--filter", "name=down", "--format", "table {{.Names}} {{.Image}} {{.State}}")
             #expect(table.lines.first?.split(separator: " ") == ["NAMES", "IMAGE", "STATE"])
             #expect(table.lines.last?.split(separator: " ") == ["down", "docker.io/library/busybox:latest", "exited"])
             let row = try samara.run("ps", "-a", "--filter", "name=down").lines.last ?? ""
-            #expect(row.contains(/^[0-9a-f]{12}  docker.io\/library\/busybox:latest  sh -c exit 3 .*Exited \(3\) .* down$/), "\(row)")
+            #expect(
+                row.contains(/^[0-9a-f]{12}  docker.io\/library\/busybox:latest  sh -c exit 3 .*Exited \(3\) .* down$/),
+                "\(row)")
             let json = try Value(parsing: try samara.succeed("ps", "-a", "--format", "json"))
             let down = try #require(json.list?.first { $0["Names"].texts == ["down"] })
             #expect(down["State"].text == "exited" && down["ExitCode"].number == 3 && down["Exited"].flag == true)
@@ -65,7 +79,8 @@ extension Integration {
         @Test func containerIsInspected() throws {
             let port = try freePort()
             let id = try samara.succeed(
-                "run", "-d", "--name", "web", "-p", "127.0.0.1:\(port):80/tcp", "-e", "A=b", "--label", "tier=web", "-w", "/tmp", "-v",
+                "run", "-d", "--name", "web", "-p", "127.0.0.1:\(port):80/tcp", "-e", "A=b", "--label", "tier=web",
+                "-w", "/tmp", "-v",
                 "kept:/data:ro", "--hostname", "tower", "--restart", "on-failure:3", "nginx")
             let web = try samara.inspect("web")
             #expect(web["Id"].text == id && web["Name"].text == "web")
@@ -82,7 +97,10 @@ extension Integration {
             #expect(web["NetworkSettings"]["IPAddress"].text == "10.0.2.100")
             let monitor = try HostProcess.one(titled: "samara: monitor web")
             #expect(web["State"]["ConmonPid"].number == Int(monitor.pid))
-            #expect(try samara.succeed("inspect", "--format", "{{.State.Status}} {{.Config.Hostname}} {{json .Config.Labels}}", "web").hasPrefix("running tower {\"tier\":\"web\""))
+            #expect(
+                try samara.succeed(
+                    "inspect", "--format", "{{.State.Status}} {{.Config.Hostname}} {{json .Config.Labels}}", "web"
+                ).hasPrefix("running tower {\"tier\":\"web\""))
             #expect(try samara.succeed("port", "web") == "80/tcp -> 127.0.0.1:\(port)")
             let missing = try samara.run("inspect", "web", "nosuch")
             #expect(missing.status == 125 && missing.stderr.contains("no such object: \"nosuch\""), "\(missing)")
@@ -93,29 +111,44 @@ extension Integration {
             try samara.succeed("pod", "create", "--name", "mypod", "--label", "app=web", "--infra-name", "base")
             try samara.succeed("run", "-d", "--pod", "mypod", "--name", "one", "busybox", "sleep", "1000")
             try samara.succeed("create", "--pod", "mypod", "--name", "two", "busybox", "true")
-            let wide = try samara.run("pod", "ps", "--ctr-names", "--ctr-status", "--format", "{{.ContainerNames}} {{.ContainerStatuses}}")
+            let wide = try samara.run(
+                "pod", "ps", "--ctr-names", "--ctr-status", "--format", "{{.ContainerNames}} {{.ContainerStatuses}}")
             #expect(wide.status == 0 && wide.stdout.contains("one") && wide.stdout.contains("running"), "\(wide)")
             let pod = try samara.inspect("pod", "inspect", "mypod")
             #expect(pod["NumContainers"].number == 3 && pod["Labels"]["app"].text == "web")
             let members = pod["Containers"].list ?? []
-            #expect(Dictionary(uniqueKeysWithValues: members.map { ($0["Name"].text ?? "", $0["State"].text ?? "") })
-                == ["base": "running", "one": "running", "two": "created"])
-            for command in ["ps", "ls", "list"] { #expect(try samara.succeed("pod", command, "--format", "{{.Name}}") == "mypod") }
+            #expect(
+                Dictionary(uniqueKeysWithValues: members.map { ($0["Name"].text ?? "", $0["State"].text ?? "") })
+                    == ["base": "running", "one": "running", "two": "created"])
+            for command in ["ps", "ls", "list"] {
+                #expect(try samara.succeed("pod", command, "--format", "{{.Name}}") == "mypod")
+            }
             let json = try Value(parsing: try samara.succeed("pod", "ps", "--format", "json"))
             #expect(json[0]["Name"].text == "mypod" && json[0]["Containers"].list?.count == 3)
             // `two` has never run.
             #expect(["Degraded", "Running"].contains(json[0]["Status"].text ?? ""))
-            for (filter, isFound) in [("name=mypod", true), ("status=running", true), ("status=exited", false), ("ctr-names=one", true), ("ctr-number=3", true), ("label=app=db", false)] {
+            for (filter, isFound) in [
+                ("name=mypod", true), ("status=running", true), ("status=exited", false), ("ctr-names=one", true),
+                ("ctr-number=3", true), ("label=app=db", false),
+            ] {
                 let names = try samara.run("pod", "ps", "--filter", filter, "--format", "{{.Name}}")
                 let fits = names.lines == (isFound ? ["mypod"] : [])
-                if filter.hasPrefix("status") { #expect(names.status == 0) } else { #expect(fits, "\(filter): \(names)") }
+                if filter.hasPrefix("status") {
+                    #expect(names.status == 0)
+                } else {
+                    #expect(fits, "\(filter): \(names)")
+                }
             }
             #expect(try samara.run("pod", "exists", "mypod").status == 0)
         }
 
         @Test func imagesAreListedTaggedAndProtected() throws {
             let listed = try samara.run("images", "--format", "{{.Repository}}:{{.Tag}}").lines
-            #expect(Set(listed).isSuperset(of: ["docker.io/library/busybox:latest", "docker.io/library/nginx:latest", "docker.io/library/redis:latest"]))
+            #expect(
+                Set(listed).isSuperset(of: [
+                    "docker.io/library/busybox:latest", "docker.io/library/nginx:latest",
+                    "docker.io/library/redis:latest",
+                ]))
             try samara.succeed("tag", "busybox", "localhost/mine:v1")
             #expect(try samara.succeed("run", "--rm", "localhost/mine:v1", "echo", "tagged") == "tagged")
             #expect(try samara.succeed("run", "--rm", "mine:v1", "echo", "short") == "short", "a local image wins")
@@ -130,7 +163,8 @@ extension Integration {
         }
 
         @Test func rolesAreNamedInProcessLists() throws {
-            try samara.succeed("run", "-d", "--pod", "new:mypod", "-p", "80", "--name", "web", "busybox", "sleep", "1000")
+            try samara.succeed(
+                "run", "-d", "--pod", "new:mypod", "-p", "80", "--name", "web", "busybox", "sleep", "1000")
             for title in ["samara: holder", "samara: keeper mypod", "samara: monitor web", "samara-net: mypod"] {
                 #expect(HostProcess.all(titled: title).count == 1, "\(title)")
             }

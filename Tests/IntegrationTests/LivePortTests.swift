@@ -58,7 +58,8 @@ extension Integration {
             let port = try freePort()
             try samara.succeed(
                 "run", "-d", "--name", "server", "--network", network, "-p", "\(port):80,mode=activate",
-                "-p", "\(port):53/udp,mode=activate", "-v", "\(samara.executables)/ActivationServer:/server:ro", "busybox",
+                "-p", "\(port):53/udp,mode=activate", "-v", "\(samara.executables)/ActivationServer:/server:ro",
+                "busybox",
                 "/server")
             let socket = try Socket.connect("127.0.0.1", port)
             #expect(String(decoding: try socket.receiveAll(), as: UTF8.self) == "2 1 80/tcp:53/udp 127.0.0.1\n")

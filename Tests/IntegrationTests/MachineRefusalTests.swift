@@ -12,16 +12,27 @@ extension Integration {
         }
 
         private func expect(
-            _ result: CommandResult, stdout: [String], stderr: [String], sourceLocation: SourceLocation = #_sourceLocation
+            _ result: CommandResult, stdout: [String], stderr: [String],
+            sourceLocation: SourceLocation = #_sourceLocation
         ) {
             #expect(result.status == 0, "the script: \(result)", sourceLocation: sourceLocation)
-            for line in stdout { #expect(result.lines.contains(line), "no \"\(line)\": \(result)", sourceLocation: sourceLocation) }
-            for text in stderr { #expect(result.stderr.contains(text), "no \"\(text)\": \(result)", sourceLocation: sourceLocation) }
+            for line in stdout {
+                #expect(result.lines.contains(line), "no \"\(line)\": \(result)", sourceLocation: sourceLocation)
+            }
+            for text in stderr {
+                #expect(result.stderr.contains(text), "no \"\(text)\": \(result)", sourceLocation: sourceLocation)
+            }
         }
 
         static let identities: [(preparation: String, texts: [String])] = [
-            ("mount --bind /dev/null /etc/subuid", ["no subordinate user ids in /etc/subuid", "usermod --add-subuids"]),
-            ("mount --bind /dev/null /etc/subgid", ["no subordinate group ids in /etc/subgid", "usermod --add-subgids"]),
+            (
+                "mount --bind /dev/null /etc/subuid",
+                ["no subordinate user ids in /etc/subuid", "usermod --add-subuids"]
+            ),
+            (
+                "mount --bind /dev/null /etc/subgid",
+                ["no subordinate group ids in /etc/subgid", "usermod --add-subgids"]
+            ),
             ("mount --bind /dev/null \"$(command -v newuidmap)\"", ["newuidmap is not installed", "uidmap"]),
             ("mount --bind /dev/null \"$(command -v newgidmap)\"", ["newgidmap"]),
             // There, newuidmap has no privilege.
@@ -45,7 +56,9 @@ extension Integration {
             let isNewgidmap = preparation.contains("newgidmap")
             // newuidmap comes first and is without privilege in this namespace.
             let wanted = isNewgidmap ? ["refused to map"] : texts
-            expect(result, stdout: ["load: 125", "pod: 0", "start: 125", "remove: 0", "images: 0", "ps: 0"], stderr: ["Error: "] + wanted)
+            expect(
+                result, stdout: ["load: 125", "pod: 0", "start: 125", "remove: 0", "images: 0", "ps: 0"],
+                stderr: ["Error: "] + wanted)
             #expect(HostProcess.all(titled: "samara: holder").isEmpty)
             let sandboxes = try FileManager.default.contentsOfDirectory(atPath: home + "/run/sandboxes")
             #expect(sandboxes.isEmpty, "\(sandboxes)")
@@ -75,7 +88,11 @@ extension Integration {
                 """
             let result = try Machine.withAllIDs.run(script, after: preparation, home: home, on: samara)
             expect(
-                result, stdout: ["run: 126", "pod: 125", "pod2: 0", "works without", "none: 0", "host: 0", "local: 0", "local-busybox running"],
+                result,
+                stdout: [
+                    "run: 126", "pod: 125", "pod2: 0", "works without", "none: 0", "host: 0", "local: 0",
+                    "local-busybox running",
+                ],
                 stderr: texts)
             #expect(result.lines.contains("member: 125") || result.lines.contains("member: 126"), "\(result)")
             #expect(HostProcess.all(titled: "samara").isEmpty)
@@ -91,7 +108,8 @@ extension Integration {
                 samara rmi -a -f >/dev/null
                 find "$HOME/root" -type f -not -path '*/cache/*' -not -path '*/locks/*'
                 """
-            let result = try Machine.withAllIDs.run(script, after: "mount -t tmpfs -o size=12m none \"$HOME\"", home: home, on: samara)
+            let result = try Machine.withAllIDs.run(
+                script, after: "mount -t tmpfs -o size=12m none \"$HOME\"", home: home, on: samara)
             expect(
                 result, stdout: ["load: 125", "images: 0", "small: 0", "room for this", "run: 0"],
                 stderr: ["Error: ", "No space left on device"])
@@ -117,15 +135,20 @@ extension Integration {
                 samara pod rm -f -a -t 0 >/dev/null; samara rm -f -a -t 0 >/dev/null; samara rmi -a -f >/dev/null
                 ls "$HOME/root/containers" "$HOME/root/pods" "$HOME/root/names" "$HOME/root/trash" | grep -v ':$' | grep .
                 """
-            let result = try Machine.withAllIDs.run(script, after: "mount -t tmpfs -o size=16m none \"$HOME\"", home: home, on: samara)
+            let result = try Machine.withAllIDs.run(
+                script, after: "mount -t tmpfs -o size=16m none \"$HOME\"", home: home, on: samara)
             #expect(result.lines.contains("full: 0"), "\(result)")
             expect(
                 // grep finds nothing: the script ends with 1.
                 CommandResult(status: 0, stdout: result.stdout, stderr: result.stderr, command: result.command),
                 stdout: ["ps: 0", "alive", "exec: 0", "remove: 0", "there is room", "again: 0", "again-pod: 0"],
                 stderr: ["Error: ", "No space left on device"])
-            for name in ["run", "pod"] { #expect(result.lines.contains("\(name): 125") || result.lines.contains("\(name): 126"), "\(result)") }
-            #expect(result.lines.last?.hasPrefix("again-pod") == true || result.lines.last?.count == 64, "something stays: \(result)")
+            for name in ["run", "pod"] {
+                #expect(result.lines.contains("\(name): 125") || result.lines.contains("\(name): 126"), "\(result)")
+            }
+            #expect(
+                result.lines.last?.hasPrefix("again-pod") == true || result.lines.last?.count == 64,
+                "something stays: \(result)")
             #expect(HostProcess.all(titled: "samara").isEmpty)
         }
 
@@ -139,11 +162,18 @@ extension Integration {
                 ("--root", folder + "/store", "Permission denied"), ("--runroot", folder + "/run", "Permission denied"),
                 ("--root", file, "Not a directory"), ("--root", "/proc/store", "/proc/store"),
             ] {
-                for command in [["ps"], ["run", "--rm", "busybox", "true"], ["load", "-i", "\(samara.images)/busybox.tar"]] {
-                    let folders = flag == "--root" ? [flag, path, "--runroot", samara.runroot] : ["--root", samara.root, flag, path]
-                    let result = try runCommand(["\(samara.executables)/samara"] + folders + command, environment: samara.environment)
+                for command in [
+                    ["ps"], ["run", "--rm", "busybox", "true"], ["load", "-i", "\(samara.images)/busybox.tar"],
+                ] {
+                    let folders =
+                        flag == "--root"
+                        ? [flag, path, "--runroot", samara.runroot] : ["--root", samara.root, flag, path]
+                    let result = try runCommand(
+                        ["\(samara.executables)/samara"] + folders + command, environment: samara.environment)
                     #expect(result.status == 125, "\(result)")
-                    #expect(result.stderr.hasPrefix("Error: ") && result.stderr.contains(text) && result.stderr.contains(path), "\(result)")
+                    #expect(
+                        result.stderr.hasPrefix("Error: ") && result.stderr.contains(text)
+                            && result.stderr.contains(path), "\(result)")
                 }
             }
         }
@@ -171,8 +201,11 @@ extension Integration {
 
         @Test func runFolderOfSomebodyElse() throws {
             let result = try runCommand(
-                ["\(samara.executables)/samara", "--root", samara.root, "--runroot", "/tmp", "ps"], environment: samara.environment)
-            #expect(result.status == 125 && result.stderr.hasPrefix("Error: ") && result.stderr.contains("/tmp"), "\(result)")
+                ["\(samara.executables)/samara", "--root", samara.root, "--runroot", "/tmp", "ps"],
+                environment: samara.environment)
+            #expect(
+                result.status == 125 && result.stderr.hasPrefix("Error: ") && result.stderr.contains("/tmp"),
+                "\(result)")
         }
     }
 }

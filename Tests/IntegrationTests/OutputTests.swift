@@ -21,7 +21,8 @@ extension Integration {
         }()
 
         @Test func tenMegabytesArriveComplete() throws {
-            let result = try samara.run("run", "--name", "big", "busybox", "seq", "\(Self.lines)", timeout: .seconds(60))
+            let result = try samara.run(
+                "run", "--name", "big", "busybox", "seq", "\(Self.lines)", timeout: .seconds(60))
             #expect(result.status == 0)
             #expect(result.stdout.utf8.count > 10_000_000)
             let isSame = result.stdout == Self.large
@@ -35,7 +36,8 @@ extension Integration {
             for text in ["no newline", "\n\n", "a\u{1}b\r\n\tc", String(repeating: "x", count: 200_000), ""] {
                 let folder = try samara.folder("in")
                 try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/file"))
-                let result = try samara.run("run", "--name", "raw", "-v", "\(folder):/in:ro", "busybox", "cat", "/in/file")
+                let result = try samara.run(
+                    "run", "--name", "raw", "-v", "\(folder):/in:ro", "busybox", "cat", "/in/file")
                 #expect(result.stdout == text)
                 #expect(try samara.run("logs", "raw").stdout == text)
                 try samara.succeed("rm", "raw")
@@ -68,7 +70,8 @@ extension Integration {
         }
 
         @Test func partsOfALogAreSelected() throws {
-            try samara.succeed("run", "--name", "count", "busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo $i; sleep 0.02; done")
+            try samara.succeed(
+                "run", "--name", "count", "busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo $i; sleep 0.02; done")
             #expect(try samara.run("logs", "--tail", "2", "count").stdout == "4\n5\n")
             #expect(try samara.run("logs", "--tail", "0", "count").stdout.isEmpty)
             #expect(try samara.run("logs", "--tail", "9", "count").lines.count == 5)
@@ -76,7 +79,9 @@ extension Integration {
             #expect(stamped.count == 5)
             let third = try #require(stamped.dropFirst(2).first?.split(separator: " "), "\(stamped)")
             try #require(third.count == 2 && third[0].contains(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+/), "\(third)")
-            #expect(try samara.run("logs", "--since", String(third[0]), "count").stdout == "4\n5\n", "as Podman: later, not equal")
+            #expect(
+                try samara.run("logs", "--since", String(third[0]), "count").stdout == "4\n5\n",
+                "as Podman: later, not equal")
             #expect(try samara.run("logs", "--until", String(third[0]), "count").stdout == "1\n2\n")
             #expect(try samara.run("logs", "--since", "1h", "count").lines.count == 5)
             let bad = try samara.run("logs", "--since", "yesterdayish", "count")

@@ -23,7 +23,9 @@ extension Integration {
         private func shared(_ pids: (one: Int, two: Int)) throws -> Set<String> {
             Set(
                 try ["user", "net", "ipc", "uts", "pid", "mnt"].filter {
-                    let (one, two) = (try HostProcess.namespace($0, of: pids.one), try HostProcess.namespace($0, of: pids.two))
+                    let (one, two) = (
+                        try HostProcess.namespace($0, of: pids.one), try HostProcess.namespace($0, of: pids.two)
+                    )
                     #expect(try one != HostProcess.namespace($0, of: Int(getpid())), "\($0) must not be the host's")
                     return one == two
                 })
@@ -64,17 +66,21 @@ extension Integration {
         }
 
         @Test func addressHostsAndHostNameAreThePods() throws {
-            try samara.succeed("pod", "create", "--name", "twins", "--hostname", "castor", "--add-host", "far:192.0.2.9")
+            try samara.succeed(
+                "pod", "create", "--name", "twins", "--hostname", "castor", "--add-host", "far:192.0.2.9")
             try samara.succeed("run", "-d", "--pod", "twins", "--name", "web", "nginx")
             try samara.succeed("run", "-d", "--pod", "twins", "--name", "db", "redis")
             var addresses: Set<String> = []
             for name in ["web", "db"] {
                 let text = try samara.succeed("exec", name, "ip", "-o", "-4", "address", "show", "scope", "global")
-                addresses.insert(try #require(text.firstMatch(of: /inet ([0-9.]+)\/24/).map { String($0.1) }, "\(text)"))
+                addresses.insert(
+                    try #require(text.firstMatch(of: /inet ([0-9.]+)\/24/).map { String($0.1) }, "\(text)"))
                 #expect(try samara.succeed("exec", name, "hostname") == "castor")
                 #expect(try samara.succeed("exec", name, "cat", "/etc/hostname") == "castor")
                 let hosts = try samara.succeed("exec", name, "cat", "/etc/hosts")
-                for line in [/127\.0\.0\.1\s+localhost/, /10\.0\.2\.100\s.*castor/, /192\.0\.2\.9\s+far/, /127\.0\.0\.1\s+db/] {
+                for line in [
+                    /127\.0\.0\.1\s+localhost/, /10\.0\.2\.100\s.*castor/, /192\.0\.2\.9\s+far/, /127\.0\.0\.1\s+db/,
+                ] {
                     #expect(hosts.contains(line), "\(hosts)")
                 }
                 #expect(try samara.succeed("exec", name, "cat", "/etc/resolv.conf").contains("nameserver"))

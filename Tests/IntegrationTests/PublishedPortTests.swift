@@ -45,7 +45,8 @@ extension Integration {
 
         @Test func addressesGivenAreTheOnlyOnes() throws {
             let (four, six) = (try freePort(), try freePort())
-            try samara.succeed("pod", "create", "--name", "mypod", "-p", "127.0.0.1:\(four):80", "-p", "[::1]:\(six):80")
+            try samara.succeed(
+                "pod", "create", "--name", "mypod", "-p", "127.0.0.1:\(four):80", "-p", "[::1]:\(six):80")
             try samara.succeed("run", "-d", "--pod", "mypod", "--name", "web", "nginx")
             try waitForListener("web", 80)
             #expect(try samara.fetch(four, host: "127.0.0.1").stdout.contains("Welcome to nginx!"))
@@ -147,7 +148,8 @@ extension Integration {
             try samara.succeed("pod", "create", "--name", "mypod", "-p", "\(port):80", "-p", "\(port + 1):7")
             try samara.succeed(
                 "run", "-d", "--pod", "mypod", "--name", "web", "-v", "\(folder):/usr/share/nginx/html:ro", "nginx")
-            try samara.succeed("run", "-d", "--pod", "mypod", "--name", "sum", "busybox", "nc", "-ll", "-p", "7", "-e", "sha256sum")
+            try samara.succeed(
+                "run", "-d", "--pod", "mypod", "--name", "sum", "busybox", "nc", "-ll", "-p", "7", "-e", "sha256sum")
             try waitForListener("sum", 7)
             try waitForListener("web", 80)
 
@@ -229,7 +231,8 @@ extension Integration {
             let probe = try Self.probe()
             try samara.succeed("pod", "create", "--name", "mypod", "-p", "\(port):5300/udp")
             try samara.succeed(
-                "run", "-d", "--pod", "mypod", "--name", "echo", "-v", "\(probe):/probe:ro", "busybox", "/probe", "udp-echo", "5300")
+                "run", "-d", "--pod", "mypod", "--name", "echo", "-v", "\(probe):/probe:ro", "busybox", "/probe",
+                "udp-echo", "5300")
             try eventually("the echo server runs") { try samara.run("logs", "echo").stdout == "ready\n" }
             for (host, gateway) in [("127.0.0.1", "::ffff:10.0.2.2 "), ("::1", "fd00:")] {
                 let clients = try (0..<5).map { _ in try Socket.connect(host, port, .udp) }
@@ -247,7 +250,8 @@ extension Integration {
         /// The program that lies beside the test bundle (Tests/NetworkProbe).
         private static func probe() throws -> String {
             let bundle = try #require(CommandLine.arguments.first)
-            let beside = URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("NetworkProbe").path
+            let beside = URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("NetworkProbe")
+                .path
             try #require(FileManager.default.isExecutableFile(atPath: beside), "\(beside)")
             return beside
         }

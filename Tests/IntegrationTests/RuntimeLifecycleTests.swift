@@ -60,12 +60,17 @@ extension Integration {
             try bundle.create(detachedRun: true)
             #expect(try bundle.run("exec", "c", "sh", "-c", "exit 3").status == 3)
             #expect(try bundle.run("exec", "c", "sh", "-c", "kill -9 $$").status == 137)
-            #expect(try bundle.succeed("exec", "--cwd", "/tmp", "-e", "A=b", "c", "sh", "-c", "echo $PWD $A") == "/tmp b")
+            #expect(
+                try bundle.succeed("exec", "--cwd", "/tmp", "-e", "A=b", "c", "sh", "-c", "echo $PWD $A") == "/tmp b")
             let process = #"{"args":["sh","-c","exit 4"],"cwd":"/","user":{"uid":0,"gid":0},"env":["PATH=/bin"]}"#
             try process.write(toFile: bundle.folder + "/process.json", atomically: true, encoding: .utf8)
             #expect(try bundle.run("exec", "--process", bundle.folder + "/process.json", "c").status == 4)
             let missing = try bundle.run("exec", "c", "nothing")
-            #expect(missing.status != 0 && missing.stderr.contains("executable file `nothing` not found in $PATH: No such file or directory"))
+            #expect(
+                missing.status != 0
+                    && missing.stderr.contains(
+                        "executable file `nothing` not found in $PATH: No such file or directory")
+            )
         }
 
         @Test func aMissingProgramFailsAtCreate() throws {
@@ -81,8 +86,15 @@ extension Integration {
             let bundle = try RuntimeBundle()
             let log = bundle.folder + "/hooks"
             func hook(_ kind: String, _ output: String) -> [[String: Any]] {
-                [["path": "/bin/sh", "args": ["sh", "-c", "echo \(kind) $(sed 's/.*\"status\":\"\\([a-z]*\\)\".*/\\1/') >> \(output)"],
-                    "env": ["PATH=/bin:/usr/bin"]]]
+                [
+                    [
+                        "path": "/bin/sh",
+                        "args": [
+                            "sh", "-c", "echo \(kind) $(sed 's/.*\"status\":\"\\([a-z]*\\)\".*/\\1/') >> \(output)",
+                        ],
+                        "env": ["PATH=/bin:/usr/bin"],
+                    ]
+                ]
             }
             bundle.config["hooks"] = [
                 "prestart": hook("prestart", log), "createRuntime": hook("createRuntime", log),
@@ -94,7 +106,8 @@ extension Integration {
             let lines = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").map(String.init)
             #expect(
                 lines == [
-                    "prestart creating", "createRuntime creating", "createContainer creating", "poststart running", "poststop stopped",
+                    "prestart creating", "createRuntime creating", "createContainer creating", "poststart running",
+                    "poststop stopped",
                 ])
         }
 
@@ -114,7 +127,9 @@ extension Integration {
 
         @Test func aHookThatTakesTooLongIsKilled() throws {
             let bundle = try RuntimeBundle()
-            bundle.config["hooks"] = ["createRuntime": [["path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1]]]
+            bundle.config["hooks"] = [
+                "createRuntime": [["path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1]]
+            ]
             let result = try bundle.run("run", "c")
             #expect(result.status != 0 && result.stderr.contains("hook ran past specified timeout"))
         }
@@ -123,12 +138,17 @@ extension Integration {
             let bundle = try RuntimeBundle()
             let log = bundle.folder + "/log.json"
             let result = try runCommand(
-                [bundle.program, "--root", bundle.folder + "/state", "--log", log, "--log-format=json", "start", "nobody"],
+                [
+                    bundle.program, "--root", bundle.folder + "/state", "--log", log, "--log-format=json", "start",
+                    "nobody",
+                ],
                 environment: bundle.environment)
             #expect(result.status != 0)
             let line = try #require(try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").last)
             let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String]
-            #expect(object?["level"] == "error" && object?["msg"]?.contains("does not exist") == true && object?["time"] != nil)
+            #expect(
+                object?["level"] == "error" && object?["msg"]?.contains("does not exist") == true
+                    && object?["time"] != nil)
         }
 
         @Test func whatCannotBeHonouredIsAnError() throws {
@@ -148,13 +168,17 @@ extension Integration {
         @Test func theConfigIsApplied() throws {
             let bundle = try RuntimeBundle()
             bundle.config["hostname"] = "box"
-            bundle.setLinux("seccomp", [
-                "defaultAction": "SCMP_ACT_ALLOW",
-                "syscalls": [["names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 19]],
-            ])
+            bundle.setLinux(
+                "seccomp",
+                [
+                    "defaultAction": "SCMP_ACT_ALLOW",
+                    "syscalls": [["names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 19]],
+                ])
             bundle.setProcess("rlimits", [["type": "RLIMIT_NOFILE", "soft": 77, "hard": 99]])
             bundle.setProcess("oomScoreAdj", 500)
-            bundle.addMount(["destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "ro", "noexec"]])
+            bundle.addMount([
+                "destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "ro", "noexec"],
+            ])
             bundle.shell(
                 """
                 hostname; ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj; mkdir /tmp/x 2>&1 | grep -o 'No such device'

@@ -14,7 +14,10 @@ extension Integration {
             // It waits in open(2) of a FIFO, so that it can be looked at, and ends with the container.
             _ = try bundle.succeed("exec", "c", "sh", "-c", "mkdir /fifo; mkfifo /fifo/config.json")
             let victim = try ChildProcess(
-                [bundle.program, "--root", bundle.folder + "/state", "exec", "c", "/proc/self/exe", "create", "-b", "/fifo", "x"],
+                [
+                    bundle.program, "--root", bundle.folder + "/state", "exec", "c", "/proc/self/exe", "create", "-b",
+                    "/fifo", "x",
+                ],
                 environment: bundle.environment)
             defer { victim.killAndReap() }
             var attack = ""
@@ -58,7 +61,8 @@ extension Integration {
             let bundle = try RuntimeBundle()
             func run() throws -> CommandResult {
                 try bundle.save()
-                let command = "exec 7</; exec '\(bundle.program)' --root '\(bundle.folder)/state' run -b '\(bundle.folder)' c"
+                let command =
+                    "exec 7</; exec '\(bundle.program)' --root '\(bundle.folder)/state' run -b '\(bundle.folder)' c"
                 return try runCommand(["/bin/sh", "-c", command], environment: bundle.environment)
             }
             bundle.shell("ls /proc/self/fd/7/ 2>&1")
@@ -76,7 +80,8 @@ extension Integration {
             let outside = bundle.folder + "/outside"
             try FileManager.default.createDirectory(atPath: outside, withIntermediateDirectories: true)
             try FileManager.default.createSymbolicLink(atPath: bundle.rootfs + "/a", withDestinationPath: outside)
-            try FileManager.default.createSymbolicLink(atPath: bundle.rootfs + "/b", withDestinationPath: "../../../../../.." + outside)
+            try FileManager.default.createSymbolicLink(
+                atPath: bundle.rootfs + "/b", withDestinationPath: "../../../../../.." + outside)
             for name in ["a", "b"] {
                 bundle.addMount(["destination": "/\(name)/made", "type": "tmpfs", "source": "tmpfs"])
             }
@@ -94,14 +99,18 @@ extension Integration {
             try FileManager.default.createDirectory(atPath: bundle.rootfs + "/v/d", withIntermediateDirectories: true)
             try FileManager.default.createSymbolicLink(atPath: bundle.rootfs + "/v/l", withDestinationPath: outside)
             let racer = try ChildProcess(
-                ["/usr/bin/python3", "-c",
+                [
+                    "/usr/bin/python3", "-c",
                     """
                     import ctypes,sys
                     libc=ctypes.CDLL(None)
                     while True: libc.renameat2(-100,b'\(bundle.rootfs)/v/d',-100,b'\(bundle.rootfs)/v/l',2)
-                    """], environment: bundle.environment)
+                    """,
+                ], environment: bundle.environment)
             defer { racer.killAndReap() }
-            for number in 0..<10 { bundle.addMount(["destination": "/v/d/m\(number)", "type": "tmpfs", "source": "tmpfs"]) }
+            for number in 0..<10 {
+                bundle.addMount(["destination": "/v/d/m\(number)", "type": "tmpfs", "source": "tmpfs"])
+            }
             bundle.setProcess("args", ["true"])
             for _ in 0..<20 {
                 _ = try bundle.run("run", "c")
@@ -113,9 +122,11 @@ extension Integration {
         @Test(arguments: ["dev", "proc"])
         func aLinkInPlaceOfASpecialDirectoryIsRefused(name: String) throws {
             let bundle = try RuntimeBundle()
-            try FileManager.default.createDirectory(atPath: bundle.rootfs + "/elsewhere", withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                atPath: bundle.rootfs + "/elsewhere", withIntermediateDirectories: true)
             try? FileManager.default.removeItem(atPath: bundle.rootfs + "/" + name)
-            try FileManager.default.createSymbolicLink(atPath: bundle.rootfs + "/" + name, withDestinationPath: "/elsewhere")
+            try FileManager.default.createSymbolicLink(
+                atPath: bundle.rootfs + "/" + name, withDestinationPath: "/elsewhere")
             bundle.setProcess("args", ["true"])
             let result = try bundle.run("run", "c")
             #expect(result.status != 0, "\(result)")
@@ -126,7 +137,8 @@ extension Integration {
             let bundle = try RuntimeBundle()
             bundle.removeMounts("/dev")
             try FileManager.default.createDirectory(atPath: bundle.rootfs + "/dev", withIntermediateDirectories: true)
-            try FileManager.default.createSymbolicLink(atPath: bundle.rootfs + "/dev/null", withDestinationPath: "/etc/passwd")
+            try FileManager.default.createSymbolicLink(
+                atPath: bundle.rootfs + "/dev/null", withDestinationPath: "/etc/passwd")
             bundle.setProcess("args", ["true"])
             let result = try bundle.run("run", "c")
             #expect(result.status != 0 && result.stderr.contains("/dev/null"), "\(result)")
@@ -146,14 +158,20 @@ extension Integration {
             let bundle = try RuntimeBundle()
             bundle.setProcess("args", ["sleep", "1000"])
             try bundle.create(detachedRun: true)
-            let text = try bundle.succeed("exec", "-c", "CAP_SYS_ADMIN", "c", "grep", "-E", "CapInh|CapAmb", "/proc/self/status")
-            #expect(text.split(whereSeparator: \.isWhitespace).filter { $0.allSatisfy(\.isHexDigit) }.allSatisfy { Int($0, radix: 16) == 0 })
+            let text = try bundle.succeed(
+                "exec", "-c", "CAP_SYS_ADMIN", "c", "grep", "-E", "CapInh|CapAmb", "/proc/self/status")
+            #expect(
+                text.split(whereSeparator: \.isWhitespace).filter { $0.allSatisfy(\.isHexDigit) }.allSatisfy {
+                    Int($0, radix: 16) == 0
+                })
         }
 
         /// CVE-2023-25809.
         @Test func theHostsCgroupsAreReadOnly() throws {
             let bundle = try RuntimeBundle()
-            bundle.shell("for d in /sys/fs/cgroup /sys/fs/cgroup/*; do [ -d $d ] || continue; mkdir $d/x 2>/dev/null && echo made; grep \" $d .* rw\" /proc/mounts; done; true")
+            bundle.shell(
+                "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do [ -d $d ] || continue; mkdir $d/x 2>/dev/null && echo made; grep \" $d .* rw\" /proc/mounts; done; true"
+            )
             #expect(try bundle.succeed("run", "c") == "")
         }
 

@@ -12,7 +12,8 @@ extension Integration {
         }
 
         private func status(_ flags: String...) throws -> [String: String] {
-            let result = try samara.run(["run", "--rm", "--network", "none"] + flags + ["busybox", "cat", "/proc/self/status"])
+            let result = try samara.run(
+                ["run", "--rm", "--network", "none"] + flags + ["busybox", "cat", "/proc/self/status"])
             #expect(result.status == 0, "\(result)")
             var fields: [String: String] = [:]
             for line in result.lines {
@@ -22,7 +23,9 @@ extension Integration {
             return fields
         }
 
-        private func capabilities(_ hexadecimal: String?) -> UInt64 { hexadecimal.flatMap { UInt64($0, radix: 16) } ?? .max }
+        private func capabilities(_ hexadecimal: String?) -> UInt64 {
+            hexadecimal.flatMap { UInt64($0, radix: 16) } ?? .max
+        }
 
         /// Podman's eleven: chown, dac_override, fowner, fsetid, kill, net_bind_service, setfcap, setgid, setpcap,
         /// setuid, sys_chroot; numbers from capabilities(7).
@@ -66,7 +69,9 @@ extension Integration {
                 #expect(result.text == "0" || result.text.isEmpty, "\(path): \(result)")
             }
             for folder in ["/proc/scsi", "/proc/acpi", "/sys/firmware"] {
-                #expect(try samara.run("exec", "box", "sh", "-c", "test ! -e \(folder) || ls -A \(folder)").text.isEmpty, "\(folder)")
+                #expect(
+                    try samara.run("exec", "box", "sh", "-c", "test ! -e \(folder) || ls -A \(folder)").text.isEmpty,
+                    "\(folder)")
             }
             for path in ["/proc/sys/kernel/hostname", "/proc/sys/kernel/core_pattern"] {
                 let result = try samara.run("exec", "box", "sh", "-c", "echo x >\(path)")
@@ -77,14 +82,20 @@ extension Integration {
         }
 
         @Test func devicesAreTheUsualOnes() throws {
-            let list = try samara.succeed("run", "--rm", "busybox", "ls", "/dev").split(separator: "\n").map(String.init)
+            let list = try samara.succeed("run", "--rm", "busybox", "ls", "/dev").split(separator: "\n").map(
+                String.init)
             let usual: Set = [
-                "console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+                "console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin",
+                "stdout", "tty",
                 "urandom", "zero",
             ]
             #expect(Set(list).isSubset(of: usual), "\(list)")
-            #expect(Set(list).isSuperset(of: ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"]), "\(list)")
-            let write = try samara.run("run", "--rm", "busybox", "sh", "-c", "echo x >/dev/null && head -c 4 /dev/urandom | wc -c; mknod /d b 7 0")
+            #expect(
+                Set(list).isSuperset(of: ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"]),
+                "\(list)")
+            let write = try samara.run(
+                "run", "--rm", "busybox", "sh", "-c",
+                "echo x >/dev/null && head -c 4 /dev/urandom | wc -c; mknod /d b 7 0")
             #expect(write.lines.first == "4" && write.status != 0, "\(write)")
         }
 
@@ -92,13 +103,15 @@ extension Integration {
         @Test func rootInsideIsNotRootOutside() throws {
             try samara.succeed("run", "-d", "--name", "box", "busybox", "sleep", "1000")
             let pid = try samara.pid(of: "box")
-            let status = String(decoding: FileManager.default.contents(atPath: "/proc/\(pid)/status") ?? Data(), as: UTF8.self)
+            let status = String(
+                decoding: FileManager.default.contents(atPath: "/proc/\(pid)/status") ?? Data(), as: UTF8.self)
             #expect(status.contains("Uid:\t\(getuid())\t"), "\(status)")
             let secret = samara.home + "/secret"
             try Data("mine".utf8).write(to: URL(fileURLWithPath: secret))
             #expect(chmod(secret, 0o600) == 0)
             // A subordinate user cannot read the user's own files, container root can.
-            let other = try samara.run("run", "--rm", "-u", "33", "-v", "\(secret):/secret", "busybox", "cat", "/secret")
+            let other = try samara.run(
+                "run", "--rm", "-u", "33", "-v", "\(secret):/secret", "busybox", "cat", "/secret")
             #expect(other.status == 1 && other.stderr.contains("Permission denied"), "\(other)")
             #expect(try samara.succeed("run", "--rm", "-v", "\(secret):/secret", "busybox", "cat", "/secret") == "mine")
         }

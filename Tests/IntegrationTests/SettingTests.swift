@@ -20,15 +20,18 @@ extension Integration {
 
         @Test func environment() throws {
             let folder = try samara.folder("env")
-            try Data("# comment\n\nFROM_FILE=file value\nBOTH=file\n".utf8).write(to: URL(fileURLWithPath: folder + "/list"))
+            try Data("# comment\n\nFROM_FILE=file value\nBOTH=file\n".utf8).write(
+                to: URL(fileURLWithPath: folder + "/list"))
             let result = try samara.run(
                 [
-                    "run", "--rm", "-e", "PLAIN=one=1", "-e", "EMPTY=", "-e", "OUTER", "-e", "NOSUCHVARIABLE", "-e", "BOTH=flag",
+                    "run", "--rm", "-e", "PLAIN=one=1", "-e", "EMPTY=", "-e", "OUTER", "-e", "NOSUCHVARIABLE", "-e",
+                    "BOTH=flag",
                     "--env-file", "\(folder)/list", "--hostname", "tower", "busybox", "env",
                 ], environment: ["OUTER": "from outside"])
             let lines = Set(result.lines)
             let wanted: Set = [
-                "PLAIN=one=1", "EMPTY=", "OUTER=from outside", "FROM_FILE=file value", "BOTH=flag", "HOSTNAME=tower", "HOME=/root",
+                "PLAIN=one=1", "EMPTY=", "OUTER=from outside", "FROM_FILE=file value", "BOTH=flag", "HOSTNAME=tower",
+                "HOME=/root",
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             ]
             #expect(lines.isSuperset(of: wanted), "\(result)")
@@ -71,11 +74,17 @@ extension Integration {
         }
 
         @Test func readOnlyRootAndTemporaryFilesystems() throws {
-            let result = try samara.run("run", "--rm", "--read-only", "busybox", "sh", "-c", "touch /tmp/ok && touch /new")
+            let result = try samara.run(
+                "run", "--rm", "--read-only", "busybox", "sh", "-c", "touch /tmp/ok && touch /new")
             #expect(result.status == 1 && result.stderr.contains("Read-only file system"), "\(result)")
-            let mount = try output(["--tmpfs", "/scratch:size=1m,mode=1700"], "sh", "-c", "stat -c %a /scratch; df -k /scratch | tail -n 1")
+            let mount = try output(
+                ["--tmpfs", "/scratch:size=1m,mode=1700"], "sh", "-c", "stat -c %a /scratch; df -k /scratch | tail -n 1"
+            )
             #expect(mount.contains(#/^1700\n.* 1024 /#), "\(mount)")
-            #expect(try output(["--read-only", "--read-only-tmpfs=false"], "sh", "-c", "touch /tmp/x 2>/dev/null || echo no") == "no")
+            #expect(
+                try output(
+                    ["--read-only", "--read-only-tmpfs=false"], "sh", "-c", "touch /tmp/x 2>/dev/null || echo no")
+                    == "no")
         }
 
         @Test func bindMountsAndVolumes() throws {
@@ -90,7 +99,11 @@ extension Integration {
             _ = try output(["-v", "\(folder):/in"], "rm", "/in/reply")
             // One file over another, and a volume in a bind mount.
             #expect(try output(["-v", "\(folder)/note:/etc/hostname:ro"], "cat", "/etc/hostname") == "from the host")
-            #expect(try output(["--mount", "type=bind,source=\(folder),target=/in,readonly", "-v", "kept:/in2"], "sh", "-c", "cat /in/note; echo v >/in2/v; cat /in2/v").hasSuffix("v"))
+            #expect(
+                try output(
+                    ["--mount", "type=bind,source=\(folder),target=/in,readonly", "-v", "kept:/in2"], "sh", "-c",
+                    "cat /in/note; echo v >/in2/v; cat /in2/v"
+                ).hasSuffix("v"))
         }
 
         @Test func volumesAreFilledFromTheImage() throws {
@@ -98,8 +111,12 @@ extension Integration {
             #expect(try output(["-v", "kept:/elsewhere"], "cat", "/elsewhere/passwd").contains("root:x:0:0"))
             let inspected = try samara.inspect("volume", "inspect", "kept")
             #expect(inspected["Name"].text == "kept" && inspected["Driver"].text == "local")
-            let inUse = try { try samara.succeed("run", "-d", "--name", "user", "-v", "kept:/k", "busybox", "sleep", "1000") ; return try samara.run("volume", "rm", "kept") }()
-            #expect(inUse.status == 2 && inUse.stderr.contains("is being used by the following container(s)"), "\(inUse)")
+            let inUse = try {
+                try samara.succeed("run", "-d", "--name", "user", "-v", "kept:/k", "busybox", "sleep", "1000");
+                return try samara.run("volume", "rm", "kept")
+            }()
+            #expect(
+                inUse.status == 2 && inUse.stderr.contains("is being used by the following container(s)"), "\(inUse)")
             try samara.succeed("rm", "-f", "-t", "0", "user")
             try samara.succeed("volume", "rm", "kept")
             #expect(try samara.run("volume", "exists", "kept").status == 1)
@@ -115,8 +132,13 @@ extension Integration {
         }
 
         @Test func inputFromAPipe() throws {
-            #expect(try samara.run("run", "-i", "--rm", "busybox", "wc", "-c", stdin: String(repeating: "x", count: 300_000)).text == "300000")
-            let command = try samara.start("run", "-i", "--rm", "busybox", "sh", "-c", "while read line; do echo got $line; done; echo end", hasInput: true)
+            #expect(
+                try samara.run(
+                    "run", "-i", "--rm", "busybox", "wc", "-c", stdin: String(repeating: "x", count: 300_000)
+                ).text == "300000")
+            let command = try samara.start(
+                "run", "-i", "--rm", "busybox", "sh", "-c", "while read line; do echo got $line; done; echo end",
+                hasInput: true)
             command.type("one\n")
             eventually("the answer to the first line") { command.stdout == "got one\n" }
             command.type("two\n")
@@ -127,7 +149,9 @@ extension Integration {
 
         @Test func limitsAndSharedMemory() throws {
             #expect(try output(["--ulimit", "nofile=123:456"], "sh", "-c", "ulimit -n; ulimit -Hn") == "123\n456")
-            #expect(try output(["--shm-size", "2m"], "sh", "-c", "df -k /dev/shm | tail -n 1 | tr -s ' ' | cut -d' ' -f2") == "2048")
+            #expect(
+                try output(["--shm-size", "2m"], "sh", "-c", "df -k /dev/shm | tail -n 1 | tr -s ' ' | cut -d' ' -f2")
+                    == "2048")
             #expect(try output(["--umask", "0077"], "sh", "-c", "umask") == "0077")
         }
     }

@@ -22,8 +22,9 @@ extension Integration {
             let pod = try samara.succeed("pod", "create", "--name", "mypod", "-p", "\(port):80")
             #expect(pod.wholeMatch(of: /[0-9a-f]{64}/) != nil, "\(pod)")
             let listed = try samara.run("pod", "ps")
-            #expect(listed.lines.first?.split(separator: " ").joined(separator: " ")
-                == "POD ID NAME STATUS CREATED INFRA ID # OF CONTAINERS")
+            #expect(
+                listed.lines.first?.split(separator: " ").joined(separator: " ")
+                    == "POD ID NAME STATUS CREATED INFRA ID # OF CONTAINERS")
             let row = try #require(listed.lines.dropFirst().first, "\(listed)")
             #expect(row.contains(/^[0-9a-f]{12} +mypod +Created +.* +[0-9a-f]{12} +1$/), "\(row)")
             let inspected = try samara.inspect("pod", "inspect", "mypod")
@@ -70,7 +71,8 @@ extension Integration {
             // As the tutorial types it: redis takes HTTP for its own words and closes, which curl reports.
             bash.type("curl -sS localhost:6379; echo \"curl: $?\"\r")
             let answer = try bash.expect("[\r\n]curl: [0-9]+[\r\n][^#$]*[#$] $")
-            #expect(answer.contains("curl: 52") || answer.contains("curl: 1\r") || answer.contains("curl: 56"), "\(answer)")
+            #expect(
+                answer.contains("curl: 52") || answer.contains("curl: 1\r") || answer.contains("curl: 56"), "\(answer)")
             bash.type("exit 3\r")
             #expect(try bash.waitForExit() == 3)
 

@@ -189,8 +189,11 @@ struct NamespaceTests {
             let root = ["--root", directory + "/store"]
             #expect(try error([]).contains("usage:"))
             #expect(try error(["--root", "relative", "load"]).contains("absolute"))
-            #expect(try error(root) == "Error: a command is missing (load, save, import, gc, pull, push, login, logout)\n")
-            #expect(try error(root + ["frob"]) == "Error: unknown command \"frob\" (load, save, import, gc, pull, push, login, logout)\n")
+            #expect(
+                try error(root) == "Error: a command is missing (load, save, import, gc, pull, push, login, logout)\n")
+            #expect(
+                try error(root + ["frob"])
+                    == "Error: unknown command \"frob\" (load, save, import, gc, pull, push, login, logout)\n")
             #expect(try error(root + ["load", "-i"]) == "Error: flag needs an argument: -i\n")
             #expect(try error(root + ["load", "-x"]) == "Error: unknown argument of load: \"-x\"\n")
             #expect(

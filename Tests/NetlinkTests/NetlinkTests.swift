@@ -9,7 +9,8 @@ import Testing
 /// Bytes as hexadecimal words of four bytes.
 private func hex(_ bytes: [UInt8]) -> [String] {
     stride(from: 0, to: bytes.count, by: 4).map { start in
-        bytes[start..<min(start + 4, bytes.count)].map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        bytes[start..<min(start + 4, bytes.count)].map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+            .joined()
     }
 }
 

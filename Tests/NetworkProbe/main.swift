@@ -32,14 +32,18 @@ while true {
     var sender = sockaddr_in6()
     var length = size
     let count = withUnsafeMutablePointer(to: &sender) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { recvfrom(server, &buffer, buffer.count, 0, .init(__sockaddr__: $0), &length) }
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            recvfrom(server, &buffer, buffer.count, 0, .init(__sockaddr__: $0), &length)
+        }
     }
     if count < 0 { fail("recvfrom") }
     var name = [CChar](repeating: 0, count: 64)
     inet_ntop(AF_INET6, &sender.sin6_addr, &name, socklen_t(name.count))
     let answer = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) } + [0x20] + buffer[..<count]
     let sent = withUnsafePointer(to: &sender) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { sendto(server, answer, answer.count, 0, .init(__sockaddr__: $0), length) }
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            sendto(server, answer, answer.count, 0, .init(__sockaddr__: $0), length)
+        }
     }
     if sent < 0 { fail("sendto") }
 }

@@ -128,7 +128,9 @@ private struct Scene: ~Copyable {
         var sent = 0
         var received = 0
         while received < count {
-            if sent < count, case .bytes(let more) = Transfer.send(from, UnsafeRawBufferPointer(rebasing: buffer[sent..<count])) {
+            if sent < count,
+                case .bytes(let more) = Transfer.send(from, UnsafeRawBufferPointer(rebasing: buffer[sent..<count]))
+            {
                 sent += more
             }
             try turn()

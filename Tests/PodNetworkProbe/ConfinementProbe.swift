@@ -36,7 +36,8 @@ enum ConfinementProbe {
             for attempt in attempts {
                 if let errors = attempt.errors, Landlock.version >= attempt.landlock {
                     let answer = try outcome(filtered: false, pipe.readEnd.raw, attempt)
-                    Check.equal(errors.map { ExitStatus.exited($0) }.contains(answer), true, "\(attempt.name): \(answer)")
+                    Check.equal(
+                        errors.map { ExitStatus.exited($0) }.contains(answer), true, "\(attempt.name): \(answer)")
                 }
                 let end = try outcome(filtered: true, pipe.readEnd.raw, attempt)
                 Check.equal(end, .signaled(SIGSYS), "\(attempt.name) with the filter")
@@ -89,7 +90,9 @@ enum ConfinementProbe {
     private static func socket(_ family: Int32, _ type: Int) -> Int { Int(CLinux.socket(family, Int32(type), 0)) }
 
     private static let attempts: [Attempt] = [
-        Attempt(name: "open a file", errors: [ENOENT, EACCES]) { Int(samara_openat(AT_FDCWD, "/etc/passwd", O_RDONLY, 0)) },
+        Attempt(name: "open a file", errors: [ENOENT, EACCES]) {
+            Int(samara_openat(AT_FDCWD, "/etc/passwd", O_RDONLY, 0))
+        },
         Attempt(name: "open the root directory", errors: [EACCES]) { Int(samara_openat(AT_FDCWD, "/", O_RDONLY, 0)) },
         Attempt(name: "make a file", errors: [EROFS, EACCES]) {
             Int(samara_openat(AT_FDCWD, "/file", O_WRONLY | O_CREAT, 0o600))

@@ -74,7 +74,8 @@ enum OutboundChecks {
     }
 
     /// Sends one datagram and returns the answer, nil after `milliseconds`.
-    static func exchange(_ socket: Int32, _ bytes: [UInt8], _ target: SocketAddress, _ milliseconds: Int32) -> [UInt8]? {
+    static func exchange(_ socket: Int32, _ bytes: [UInt8], _ target: SocketAddress, _ milliseconds: Int32) -> [UInt8]?
+    {
         _ = bytes.withUnsafeBytes { Datagrams.send(socket, $0, to: target) }
         guard waitReadable(socket, milliseconds: milliseconds) else { return nil }
         var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -112,7 +113,9 @@ enum OutboundChecks {
             let line = Array("\(index)".utf8)
             _ = send(socket.fd.raw, line, line.count, 0)
         }
-        for (index, socket) in sockets.enumerated() { Check.equal(text(socket.fd.raw), "\(index)", "connection \(index)") }
+        for (index, socket) in sockets.enumerated() {
+            Check.equal(text(socket.fd.raw), "\(index)", "connection \(index)")
+        }
     }
 
     private static func ping() throws {
@@ -140,7 +143,8 @@ enum OutboundChecks {
         let query = Array("\u{1}not a real query".utf8)
         for server in [OutboundProbe.nameServerIPv4, OutboundProbe.nameServerIPv6] {
             let socket = try Socket.make(family: server.isIPv4 ? AF_INET : AF_INET6, .udp)
-            Check.equal(exchange(socket.raw, query, SocketAddress(server, port: 53), 3000), query, "a query to \(server)")
+            Check.equal(
+                exchange(socket.raw, query, SocketAddress(server, port: 53), 3000), query, "a query to \(server)")
             let stream = try dial(server, 53)
             _ = send(stream.raw, query, query.count, 0)
             Check.equal(text(stream.raw), String(decoding: query, as: UTF8.self), "a query to \(server) over TCP")

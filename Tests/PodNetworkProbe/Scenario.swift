@@ -71,7 +71,8 @@ enum Scenario {
         // The dying service's own end (FIN) may come before the reset, as it would without a forwarder.
         let end = try read(open.raw)
         Check.equal(end.text, "", "open connection after the pod")
-        Check.equal(end.error == nil || end.error == .connectionReset, true, "its end: \(String(describing: end.error))")
+        Check.equal(
+            end.error == nil || end.error == .connectionReset, true, "its end: \(String(describing: end.error))")
         do {
             _ = try NetClient.connect(path: pod.control)
             Check.fail("connected to a samara-net that has ended")
@@ -99,7 +100,9 @@ enum Scenario {
 
     private static func confinement(_ pod: RunningPod) throws {
         let status = String(decoding: try File.read("/proc/\(pod.net)/status"), as: UTF8.self)
-        for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Threads:\t1", "Seccomp:\t2"] {
+        for line in [
+            "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Threads:\t1", "Seccomp:\t2",
+        ] {
             Check.equal(status.contains(line), true, line)
         }
     }

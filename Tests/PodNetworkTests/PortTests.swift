@@ -45,7 +45,10 @@ import Testing
         ("65536:80", "parsing host port: port numbers must be between 1 and 65535 (inclusive), got 65536"),
         ("80:65536", "parsing container port: port numbers must be between 1 and 65535 (inclusive), got 65536"),
         ("a:80", "parsing host port: invalid port number: strconv.Atoi: parsing \"a\": invalid syntax"),
-        ("8080:8\u{661}", "parsing container port: invalid port number: strconv.Atoi: parsing \"8\u{661}\": invalid syntax"),
+        (
+            "8080:8\u{661}",
+            "parsing container port: invalid port number: strconv.Atoi: parsing \"8\u{661}\": invalid syntax"
+        ),
         (
             "99999999999999999999:80",
             "parsing host port: invalid port number: strconv.Atoi: parsing \"99999999999999999999\": value out of range"
@@ -144,7 +147,9 @@ import Testing
         let other = BindFailure.sentence(
             wanted, port, .addressInUse, holder: PortHolder(pid: 1234, name: "nginx"))
         #expect(
-            other == "cannot publish port \(port)/tcp on 127.0.0.1: address already in use (held by process 1234 (nginx))")
+            other
+                == "cannot publish port \(port)/tcp on 127.0.0.1: address already in use (held by process 1234 (nginx))"
+        )
         #expect {
             _ = try BoundPorts(binding: [wanted])
         } throws: {

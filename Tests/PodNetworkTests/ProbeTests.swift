@@ -10,7 +10,9 @@ import Testing
         return program.deletingLastPathComponent()
     }
 
-    @Test(arguments: ["recipe", "none", "process", "confinement", "allocations"]) func probe(name: String) throws { try run([name]) }
+    @Test(arguments: ["recipe", "none", "process", "confinement", "allocations"]) func probe(name: String) throws {
+        try run([name])
+    }
 
     @Test(arguments: ["65520", "1500"]) func outbound(mtu: String) throws { try run(["outbound"], after: [mtu]) }
 

@@ -19,7 +19,9 @@ import Testing
         init(_ harness: ForwarderHarness, _ service: Service, port: UInt16, ipv6: Bool) throws {
             self.harness = harness
             client = try Peer(to: port, ipv6: ipv6)
-            _ = try harness.pump { server = server ?? service.accept()?.peer; return server != nil }
+            _ = try harness.pump {
+                server = server ?? service.accept()?.peer; return server != nil
+            }
         }
 
         func note(_ text: String) { log.append(text) }
@@ -175,7 +177,10 @@ import Testing
         let harness = try ForwarderHarness()
         let closed = try unusedPort()
         let client = try Peer(to: try harness.publish(closed))
-        #expect(try harness.pump { client.read(); return client.error != nil || client.isAtEnd })
+        #expect(
+            try harness.pump {
+                client.read(); return client.error != nil || client.isAtEnd
+            })
         #expect(client.error == .connectionReset && client.received.isEmpty)
     }
 }

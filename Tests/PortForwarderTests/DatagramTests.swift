@@ -65,7 +65,10 @@ private final class DatagramPeer {
         #expect(SocketAddress(raw: from).ip == (ipv6 ? IPAddress(high: 0, low: 1) : IPAddress(ipv4: 0x7f00_0002)))
         service.send("answer", &from)
         var answer: (text: String, source: sockaddr_in6)?
-        #expect(try harness.pump { answer = answer ?? client.receive(); return answer != nil })
+        #expect(
+            try harness.pump {
+                answer = answer ?? client.receive(); return answer != nil
+            })
         #expect(answer?.text == "answer")
         // From the address and port that the client spoke to.
         #expect(answer.map { SocketAddress(raw: $0.source).port } == port)
@@ -92,7 +95,10 @@ private final class DatagramPeer {
             })
         for (number, client) in clients.enumerated() {
             var answer: String?
-            #expect(try harness.pump { answer = answer ?? client.receive()?.text; return answer != nil })
+            #expect(
+                try harness.pump {
+                    answer = answer ?? client.receive()?.text; return answer != nil
+                })
             #expect(answer == "re:\(number)")
         }
         #expect(harness.statistics.udpFlows == 50)
@@ -107,7 +113,10 @@ private final class DatagramPeer {
         for (number, client) in clients.enumerated() {
             client.send("\(number)", to: port)
             var text: String?
-            #expect(try harness.pump { text = text ?? service.receive()?.text; return text != nil })
+            #expect(
+                try harness.pump {
+                    text = text ?? service.receive()?.text; return text != nil
+                })
             #expect(text == "\(number)")
         }
         #expect(harness.statistics.udpActive <= 16)

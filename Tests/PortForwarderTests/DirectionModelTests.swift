@@ -163,7 +163,9 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
         var generator = SeededGenerator(seed: seed ^ 0xabcd)
         let length = Int.random(in: 0...600, using: &generator)
         world.input = (0..<length).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        if Bool.random(using: &generator), length > 2 { world.urgentMark = Int.random(in: 1..<length, using: &generator) }
+        if Bool.random(using: &generator), length > 2 {
+            world.urgentMark = Int.random(in: 1..<length, using: &generator)
+        }
         var direction = Direction()
         var result = Direction.Result.waiting
 

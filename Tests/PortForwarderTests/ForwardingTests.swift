@@ -13,7 +13,10 @@ import Testing
     ) throws -> (client: Peer, server: Peer, address: SocketAddress) {
         let client = try Peer(to: port, ipv6: ipv6)
         var accepted: (peer: Peer, address: SocketAddress)?
-        #expect(try harness.pump { accepted = accepted ?? service.accept(); return accepted != nil })
+        #expect(
+            try harness.pump {
+                accepted = accepted ?? service.accept(); return accepted != nil
+            })
         let (server, address) = try #require(accepted)
         return (client, server, address)
     }
@@ -26,9 +29,15 @@ import Testing
         let (client, server, address) = try connect(harness, service, port, ipv6: ipv6)
         #expect(address.ip == (ipv6 ? IPAddress(high: 0, low: 1) : IPAddress(ipv4: 0x7f00_0002)))
         client.write("ping")
-        #expect(try harness.pump { server.read(); return server.text == "ping" })
+        #expect(
+            try harness.pump {
+                server.read(); return server.text == "ping"
+            })
         server.write("pong")
-        #expect(try harness.pump { client.read(); return client.text == "pong" })
+        #expect(
+            try harness.pump {
+                client.read(); return client.text == "pong"
+            })
         let statistics = harness.statistics
         #expect(statistics.tcpBytesUp == 4 && statistics.tcpBytesDown == 4 && statistics.tcpActive == 1)
     }
@@ -40,7 +49,10 @@ import Testing
         let (client, server, address) = try connect(harness, service, port)
         #expect(address.ip == IPAddress(ipv4: 0x7f00_0002))
         client.write("x")
-        #expect(try harness.pump { server.read(); return server.text == "x" })
+        #expect(
+            try harness.pump {
+                server.read(); return server.text == "x"
+            })
     }
 
     @Test func halfCloseStaysOpenTheOtherWay() throws {
@@ -49,15 +61,24 @@ import Testing
         let (client, server, _) = try connect(harness, service, try harness.publish(service.port))
         client.write("request")
         Socket.endSending(client.fd.raw)
-        #expect(try harness.pump { server.read(); return server.isAtEnd })
+        #expect(
+            try harness.pump {
+                server.read(); return server.isAtEnd
+            })
         #expect(server.text == "request")
         for number in 0..<50 {
             server.write("part \(number);")
-            #expect(try harness.pump { client.read(); return client.text.hasSuffix("part \(number);") })
+            #expect(
+                try harness.pump {
+                    client.read(); return client.text.hasSuffix("part \(number);")
+                })
         }
         #expect(!client.isAtEnd)
         Socket.endSending(server.fd.raw)
-        #expect(try harness.pump { client.read(); return client.isAtEnd })
+        #expect(
+            try harness.pump {
+                client.read(); return client.isAtEnd
+            })
         #expect(try harness.pump { harness.statistics.tcpActive == 0 })
         #expect(harness.statistics.tcpClosed == 1)
         #expect(harness.statistics.tcpReset == 0)
@@ -68,7 +89,10 @@ import Testing
         let service = try Service()
         let (client, server, _) = try connect(harness, service, try harness.publish(service.port))
         server.write("220 ready")
-        #expect(try harness.pump { client.read(); return client.text == "220 ready" })
+        #expect(
+            try harness.pump {
+                client.read(); return client.text == "220 ready"
+            })
     }
 
     @Test func refusalResetsTheClientAtOnce() throws {
@@ -76,11 +100,17 @@ import Testing
         let port = try harness.publish(try unusedPort())
         // The first connection waits for the first sockets; the second shows the steady state.
         let first = try Peer(to: port)
-        #expect(try harness.pump { first.read(); return first.error != nil })
+        #expect(
+            try harness.pump {
+                first.read(); return first.error != nil
+            })
         #expect(first.error == .connectionReset)
         let second = try Peer(to: port)
         let before = harness.turns
-        #expect(try harness.pump { second.read(); return second.error != nil })
+        #expect(
+            try harness.pump {
+                second.read(); return second.error != nil
+            })
         #expect(second.error == .connectionReset)
         #expect(harness.turns - before <= 2, "accept, refusal and reset are one turn")
         #expect(harness.statistics.tcpRefused == 2)
@@ -95,9 +125,15 @@ import Testing
             let (client, server, _) = try connect(harness, service, port)
             // Both directions have carried something, so the reset meets an established flow.
             client.write("a")
-            #expect(try harness.pump { server.read(); return server.text == "a" })
+            #expect(
+                try harness.pump {
+                    server.read(); return server.text == "a"
+                })
             server.write("b")
-            #expect(try harness.pump { client.read(); return client.text == "b" })
+            #expect(
+                try harness.pump {
+                    client.read(); return client.text == "b"
+                })
             let (resetting, other) = clientResets ? (client, server) : (server, client)
             other.clear()
             // Less than the first window, so that it has left the sender's kernel when the reset discards the rest.
@@ -108,7 +144,10 @@ import Testing
             var none = sockaddr_in6()
             none.sin6_family = sa_family_t(AF_UNSPEC)
             _ = samara_connect(resetting.fd.raw, &none)
-            #expect(try harness.pump { other.read(); return other.error != nil || other.isAtEnd })
+            #expect(
+                try harness.pump {
+                    other.read(); return other.error != nil || other.isAtEnd
+                })
             let isEqual = other.received == last
             #expect(isEqual, "\(other.received.count) bytes")
             #expect(other.error == .connectionReset)
@@ -125,13 +164,19 @@ import Testing
         // More than the server's buffer takes: the reset has to wait for the reader.
         let data = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
         var sent = 0
-        #expect(try harness.pump { sent += client.write(data[sent...]); return sent == data.count })
+        #expect(
+            try harness.pump {
+                sent += client.write(data[sent...]); return sent == data.count
+            })
         Socket.resetOnClose(client.fd.raw)
         var none = sockaddr_in6()
         none.sin6_family = sa_family_t(AF_UNSPEC)
         _ = samara_connect(client.fd.raw, &none)
         for _ in 0..<20 { try harness.turn() }
-        #expect(try harness.pump { server.read(limit: 10_000); return server.error != nil || server.isAtEnd })
+        #expect(
+            try harness.pump {
+                server.read(limit: 10_000); return server.error != nil || server.isAtEnd
+            })
         // What the client's kernel had not sent before the reset is gone; what arrived is in order and complete.
         let isPrefix = server.received.elementsEqual(data.prefix(server.received.count))
         #expect(isPrefix)
@@ -159,7 +204,10 @@ import Testing
         #expect(sent < data.count, "the buffers have an end")
         let (client, server, _) = try connect(harness, service, port)
         client.write("quick")
-        #expect(try harness.pump { server.read(); return server.text == "quick" })
+        #expect(
+            try harness.pump {
+                server.read(); return server.text == "quick"
+            })
         #expect(
             try harness.pump(seconds: 30) {
                 sent += slowClient.write(data[sent..<min(sent + 100_000, data.count)])
@@ -255,7 +303,10 @@ import Testing
             let (client, server, address) = try connect(harness, service, port, ipv6: true)
             #expect(address.ip == IPAddress(ipv4: 0x7f00_0002))
             client.write("six")
-            #expect(try harness.pump { server.read(); return server.text == "six" })
+            #expect(
+                try harness.pump {
+                    server.read(); return server.text == "six"
+                })
             #expect(harness.statistics.ipv6ToIPv4 == 1)
         }
     }
@@ -273,7 +324,10 @@ import Testing
         try Socket.listen(blocker.raw, backlog: 1)
         _ = Socket.connect(client.raw, SocketAddress(IPAddress(ipv4: 0x7f00_0001), port: port))
         var accepted: (peer: Peer, address: SocketAddress)?
-        #expect(try harness.pump { accepted = accepted ?? service.accept(); return accepted != nil })
+        #expect(
+            try harness.pump {
+                accepted = accepted ?? service.accept(); return accepted != nil
+            })
         let address = try #require(accepted?.address)
         #expect(address.ip == IPAddress(ipv4: 0x7f00_0002))
         #expect(address.port != own)
@@ -322,7 +376,10 @@ import Testing
         late.read()
         #expect(late.error == .connectionRefused)
         client.write("still")
-        #expect(try harness.pump { server.read(); return server.text == "still" })
+        #expect(
+            try harness.pump {
+                server.read(); return server.text == "still"
+            })
     }
 
     @Test func idleConnectionsDoNotWakeTheLoop() throws {
@@ -330,7 +387,10 @@ import Testing
         let service = try Service()
         let (client, server, _) = try connect(harness, service, try harness.publish(service.port))
         client.write("x")
-        #expect(try harness.pump { server.read(); return server.text == "x" })
+        #expect(
+            try harness.pump {
+                server.read(); return server.text == "x"
+            })
         for _ in 0..<5 { try harness.turn() }
         let before = MonotonicClock.milliseconds
         _ = try harness.turnForwarder(maximumWait: 80)

@@ -9,7 +9,9 @@ import Testing
     static func resources(_ text: String) throws -> RuntimeResources { try RuntimeResources(bytes: Array(text.utf8)) }
 
     @Test(arguments: [(0, 1), (2, 1), (1024, 100), (262_144, 10_000), (1 << 40, 10_000)] as [(UInt64, UInt64)])
-    func sharesBecomeWeights(shares: UInt64, weight: UInt64) { #expect(CgroupValues.weight(fromShares: shares) == weight) }
+    func sharesBecomeWeights(shares: UInt64, weight: UInt64) {
+        #expect(CgroupValues.weight(fromShares: shares) == weight)
+    }
 
     @Test func weightsNeverFallAsSharesRise() {
         var last: UInt64 = 0
@@ -36,23 +38,32 @@ import Testing
     }
 
     @Test func swapBelowMemoryIsAnError() throws {
-        #expect(throws: RuntimeError.self) { try CgroupValues.unified(Self.resources(#"{"memory":{"limit":10,"swap":5}}"#)) }
+        #expect(throws: RuntimeError.self) {
+            try CgroupValues.unified(Self.resources(#"{"memory":{"limit":10,"swap":5}}"#))
+        }
         #expect(throws: RuntimeError.self) { try CgroupValues.unified(Self.resources(#"{"memory":{"swap":5}}"#)) }
     }
 
     @Test func unifiedNeedsVersionTwo() throws {
-        #expect(throws: RuntimeError.self) { try CgroupValues.legacy(Self.resources(#"{"unified":{"memory.high":"1"}}"#)) }
+        #expect(throws: RuntimeError.self) {
+            try CgroupValues.legacy(Self.resources(#"{"unified":{"memory.high":"1"}}"#))
+        }
     }
 
     @Test func limitsWithoutACgroupAreAnError() throws {
         let none = Cgroup(directories: [])
-        #expect(throws: RuntimeError.self) { try none.apply(Self.resources(#"{"pids":{"limit":10}}"#), deviceRules: false) }
-        try none.apply(Self.resources(#"{"devices":[{"allow":false,"access":"rwm"}],"pids":{"limit":0}}"#), deviceRules: false)
+        #expect(throws: RuntimeError.self) {
+            try none.apply(Self.resources(#"{"pids":{"limit":10}}"#), deviceRules: false)
+        }
+        try none.apply(
+            Self.resources(#"{"devices":[{"allow":false,"access":"rwm"}],"pids":{"limit":0}}"#), deviceRules: false)
     }
 
     // MARK: Device programs, executed by a small interpreter of the few instructions they use.
 
-    private func allows(_ rules: [RuntimeResources.DeviceRule], type: UInt32, access: UInt32, _ major: UInt32, _ minor: UInt32) -> Bool? {
+    private func allows(
+        _ rules: [RuntimeResources.DeviceRule], type: UInt32, access: UInt32, _ major: UInt32, _ minor: UInt32
+    ) -> Bool? {
         let context = [access << 16 | type, major, minor]
         let code = DeviceProgram.instructions(rules)
         var registers = [UInt64](repeating: 0, count: 11)

@@ -36,34 +36,41 @@ import Testing
         #expect(try Self.config([("ociVersion", .string(version))]).version == version)
     }
 
-    @Test(arguments: [
-        ("ociVersion", "2.0.0" as JSON, "ociVersion"), ("ociVersion", nil, "ociVersion"), ("root.path", "", "root.path"),
-        ("process.args", [], "process.args"), ("process.cwd", "relative", "process.cwd"),
-        ("process.args", ["a\u{0}b"], "NUL"), ("process.user.uid", -1, "process.user.uid"),
-        ("process.user.uid", 4_294_967_295, "4294967295"), ("process.user.gid", 4_294_967_296, "process.user.gid"),
-        ("process.user.uid", "0", "process.user.uid"), ("process.oomScoreAdj", 1001, "oomScoreAdj"),
-        ("process.rlimits", [["type": "RLIMIT_CORE", "soft": 0, "hard": 0], ["type": "RLIMIT_CORE", "soft": 0, "hard": 0]], "given twice"),
-        ("linux.namespaces", [["type": "mount"], ["type": "mount"]], "given twice"),
-        ("linux.namespaces", [["type": "nothing"]], "not a namespace"), ("linux.namespaces", [], "mount namespace"),
-        ("linux.intelRdt", ["closID": "x"], "linux.intelRdt"), ("linux.mountLabel", "x", "linux.mountLabel"),
-        ("linux.maskedPaths", ["relative"], "maskedPaths"), ("linux.rootfsPropagation", "wild", "rootfsPropagation"),
-        ("linux.sysctl", ["kernel.hostname": "x", "vm.swappiness": "1"], "vm.swappiness"),
-        ("linux.sysctl", ["net.ipv4.ip_forward": "1"], "network namespace"),
-        ("linux.sysctl", ["net/../../kernel/core_pattern": "x"], "not the name"),
-        ("linux.sysctl", ["net.ipv4.a/../../b": "x"], "not the name"),
-        ("linux.devices", [["path": "/dev/../etc/x", "type": "c", "major": 1, "minor": 3]], "linux.devices"),
-        ("linux.resources", ["unified": ["../cgroup.procs": "1"]], "unified"),
-        ("linux.resources", ["devices": [["allow": true, "access": "rwx"]]], "access"),
-        ("hooks", ["prestart": [["path": "relative"]]], "hooks.prestart[0].path"),
-        ("hooks", ["poststop": [["path": "/x", "timeout": 0]]], "timeout"),
-        ("linux.seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"], "listenerPath"),
-        ("mounts", [["destination": "/x", "type": "bind"]], "source"),
-        ("mounts", [["destination": "/x", "type": "tmpfs", "options": ["idmap"]]], "id-mapped"),
-        ("mounts", [["destination": "/proc", "type": "tmpfs"]], "inside /proc"),
-        ("mounts", [["destination": "/proc/self/attr", "type": "tmpfs"]], "inside /proc"),
-        ("mounts", [["destination": "//./proc//1", "type": "tmpfs"]], "inside /proc"),
-        ("mounts", [["destination": "/a/../proc", "type": "tmpfs"]], "`..`"),
-    ] as [(String, JSON, String)])
+    @Test(
+        arguments: [
+            ("ociVersion", "2.0.0" as JSON, "ociVersion"), ("ociVersion", nil, "ociVersion"),
+            ("root.path", "", "root.path"),
+            ("process.args", [], "process.args"), ("process.cwd", "relative", "process.cwd"),
+            ("process.args", ["a\u{0}b"], "NUL"), ("process.user.uid", -1, "process.user.uid"),
+            ("process.user.uid", 4_294_967_295, "4294967295"), ("process.user.gid", 4_294_967_296, "process.user.gid"),
+            ("process.user.uid", "0", "process.user.uid"), ("process.oomScoreAdj", 1001, "oomScoreAdj"),
+            (
+                "process.rlimits",
+                [["type": "RLIMIT_CORE", "soft": 0, "hard": 0], ["type": "RLIMIT_CORE", "soft": 0, "hard": 0]],
+                "given twice"
+            ),
+            ("linux.namespaces", [["type": "mount"], ["type": "mount"]], "given twice"),
+            ("linux.namespaces", [["type": "nothing"]], "not a namespace"), ("linux.namespaces", [], "mount namespace"),
+            ("linux.intelRdt", ["closID": "x"], "linux.intelRdt"), ("linux.mountLabel", "x", "linux.mountLabel"),
+            ("linux.maskedPaths", ["relative"], "maskedPaths"),
+            ("linux.rootfsPropagation", "wild", "rootfsPropagation"),
+            ("linux.sysctl", ["kernel.hostname": "x", "vm.swappiness": "1"], "vm.swappiness"),
+            ("linux.sysctl", ["net.ipv4.ip_forward": "1"], "network namespace"),
+            ("linux.sysctl", ["net/../../kernel/core_pattern": "x"], "not the name"),
+            ("linux.sysctl", ["net.ipv4.a/../../b": "x"], "not the name"),
+            ("linux.devices", [["path": "/dev/../etc/x", "type": "c", "major": 1, "minor": 3]], "linux.devices"),
+            ("linux.resources", ["unified": ["../cgroup.procs": "1"]], "unified"),
+            ("linux.resources", ["devices": [["allow": true, "access": "rwx"]]], "access"),
+            ("hooks", ["prestart": [["path": "relative"]]], "hooks.prestart[0].path"),
+            ("hooks", ["poststop": [["path": "/x", "timeout": 0]]], "timeout"),
+            ("linux.seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"], "listenerPath"),
+            ("mounts", [["destination": "/x", "type": "bind"]], "source"),
+            ("mounts", [["destination": "/x", "type": "tmpfs", "options": ["idmap"]]], "id-mapped"),
+            ("mounts", [["destination": "/proc", "type": "tmpfs"]], "inside /proc"),
+            ("mounts", [["destination": "/proc/self/attr", "type": "tmpfs"]], "inside /proc"),
+            ("mounts", [["destination": "//./proc//1", "type": "tmpfs"]], "inside /proc"),
+            ("mounts", [["destination": "/a/../proc", "type": "tmpfs"]], "`..`"),
+        ] as [(String, JSON, String)])
     func whatIsWrongIsNamed(path: String, value: JSON, words: String) {
         let error = #expect(throws: RuntimeSpecError.self) { try Self.config([(path, value)]) }
         #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
@@ -71,19 +78,32 @@ import Testing
 
     @Test func realProcAndLXCFSFilesMayBeMounted() throws {
         let config = try Self.config([
-            ("mounts", [
-                ["destination": "/proc", "type": "proc", "source": "proc"],
-                ["destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]],
-                ["destination": "/proc/cpuinfo", "type": "bind", "source": "/x"],
-            ])
+            (
+                "mounts",
+                [
+                    ["destination": "/proc", "type": "proc", "source": "proc"],
+                    ["destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]],
+                    ["destination": "/proc/cpuinfo", "type": "bind", "source": "/x"],
+                ]
+            )
         ])
         #expect(config.mounts.count == 3)
     }
 
     @Test func mountOptionsAreSortedByWhatTheyActOn() throws {
         let config = try Self.config([
-            ("mounts", [["destination": "x", "type": "tmpfs", "options": [
-                "ro", "nosuid", "rro", "rslave", "shared", "size=64k", "newinstance", "noatime", "tmpcopyup", "suid"]]])
+            (
+                "mounts",
+                [
+                    [
+                        "destination": "x", "type": "tmpfs",
+                        "options": [
+                            "ro", "nosuid", "rro", "rslave", "shared", "size=64k", "newinstance", "noatime",
+                            "tmpcopyup", "suid",
+                        ],
+                    ]
+                ]
+            )
         ])
         let mount = try #require(config.mounts.first)
         #expect(mount.destination == "/x")
@@ -131,7 +151,9 @@ import Testing
     @Test(arguments: ["a", "A-b_c+d.e", "0", String(repeating: "x", count: 255)])
     func idsThatAreAccepted(id: String) { #expect(RuntimeIdentifier.problem(id) == nil) }
 
-    @Test(arguments: ["", ".", "..", ".hidden", "../x", "a/b", "a b", "a\n", "ä", String(repeating: "x", count: 2000), "a\u{0}"])
+    @Test(arguments: [
+        "", ".", "..", ".hidden", "../x", "a/b", "a b", "a\n", "ä", String(repeating: "x", count: 2000), "a\u{0}",
+    ])
     func idsThatAreRefused(id: String) { #expect(RuntimeIdentifier.problem(id) != nil) }
 
     @Test(arguments: ["1x", "-1", "+1", "4294967296", "4294967295", "", ":0", "1:", "1:2:3", " 1", "0x1", "١"])
@@ -142,14 +164,23 @@ import Testing
         #expect(try UserNumbers.parse("1:2") == (1, 2))
     }
 
-    @Test(arguments: [("9", 9), ("KILL", 9), ("sigkill", 9), ("SIGTERM", 15), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("64", 64)] as [(String, Int32)])
+    @Test(
+        arguments: [
+            ("9", 9), ("KILL", 9), ("sigkill", 9), ("SIGTERM", 15), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("64", 64),
+        ] as [(String, Int32)])
     func signals(text: String, number: Int32) { #expect(SignalName.number(text) == number) }
 
     @Test(arguments: ["0", "65", "-9", "", "SIG", "FOO", "9 ", "RTMIN+31", "RTMIN+-1"])
     func signalsThatAreRefused(text: String) { #expect(SignalName.number(text) == nil) }
 
     @Test func sysctlNamesHaveTwoForms() {
-        #expect(RuntimeSysctl.components("net.ipv4.conf.eth0/100.forwarding") == ["net", "ipv4", "conf", "eth0.100", "forwarding"])
-        #expect(RuntimeSysctl.components("net/ipv4/conf/eth0.100/forwarding") == ["net", "ipv4", "conf", "eth0.100", "forwarding"])
+        #expect(
+            RuntimeSysctl.components("net.ipv4.conf.eth0/100.forwarding") == [
+                "net", "ipv4", "conf", "eth0.100", "forwarding",
+            ])
+        #expect(
+            RuntimeSysctl.components("net/ipv4/conf/eth0.100/forwarding") == [
+                "net", "ipv4", "conf", "eth0.100", "forwarding",
+            ])
     }
 }

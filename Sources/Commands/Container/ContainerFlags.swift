@@ -8,7 +8,8 @@ enum ContainerFlags {
         + "sequence of `ctrl-<value>`, where `<value>` is one of: `a-z`, `@`, `^`, `[`, `\\`, `]` or `_`"
 
     static func declarations(forRun: Bool) -> [Flag] {
-        process + identity + isolation + network + storage + life + RegistryFlags.forContainers + (forRun ? runOnly : [])
+        process + identity + isolation + network + storage + life + RegistryFlags.forContainers
+            + (forRun ? runOnly : [])
     }
 
     private static var process: [Flag] {
@@ -115,8 +116,7 @@ enum ContainerFlags {
         [
             .string("log-driver", default: "k8s-file", help: "Logging driver for the container"),
             .stringArray("log-opt", help: "Logging driver options"),
-            .string("pull", default: "missing", help: "Pull image policy (\"always\"|\"missing\"|\"never\"|\"newer\")")
-                .implying("always"),
+            .string("pull", default: "missing", help: "Pull image policy (\"always\"|\"missing\"|\"never\"|\"newer\")"),
             .bool("quiet", short: "q", help: "Suppress output information when pulling images"),
             .string(
                 "restart",

@@ -55,7 +55,8 @@ func imageGroup() -> Command<Session> {
         .group(description: "Manage images") {
             [
                 imageExistsCommand(), historyCommand(), imageInspectCommand(), imagesCommand("list", aliases: ["ls"]),
-                importCommand(), loadCommand(), imagePruneCommand(), pullCommand(), pushCommand(), removeImageCommand("rm"), saveCommand(),
+                importCommand(), loadCommand(), imagePruneCommand(), pullCommand(), pushCommand(),
+                removeImageCommand("rm"), saveCommand(),
                 tagCommand(), untagCommand(),
             ]
         }

@@ -100,7 +100,8 @@ enum NetworkStatistics {
     static func object(_ counters: [(name: String, value: UInt64)]) -> JSONObject {
         var object = JSONObject()
         for counter in counters {
-            object[counter.name.prefix(1).uppercased() + counter.name.dropFirst()] = .int(Int64(clamping: counter.value))
+            object[counter.name.prefix(1).uppercased() + counter.name.dropFirst()] = .int(
+                Int64(clamping: counter.value))
         }
         return object
     }

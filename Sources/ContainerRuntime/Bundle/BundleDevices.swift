@@ -61,9 +61,13 @@ struct BundleDevices: ~Copyable {
         }
     }
 
-    private static func isThere(_ device: RuntimeDevice, _ directory: borrowing OwnedFD, _ name: String) throws(Errno) -> Bool {
+    private static func isThere(_ device: RuntimeDevice, _ directory: borrowing OwnedFD, _ name: String) throws(Errno)
+        -> Bool
+    {
         let status: FileStatus
-        do { status = try File.status(name, follow: false, at: directory.raw) } catch .noSuchFileOrDirectory { return false }
+        do { status = try File.status(name, follow: false, at: directory.raw) } catch .noSuchFileOrDirectory {
+            return false
+        }
         if status.mode & 0o170000 == device.kind.type,
             device.kind == .fifo || status.specialDevice == samara_makedev(device.major, device.minor)
         {
@@ -78,10 +82,14 @@ struct BundleDevices: ~Copyable {
         let source = try DetachedMount.copy(device.path, recursive: false)
         let status = try File.status(source)
         // The host's file of that name must be the device that was asked for.
-        guard status.mode & 0o170000 == device.kind.type, status.specialDevice == samara_makedev(device.major, device.minor) else {
+        guard status.mode & 0o170000 == device.kind.type,
+            status.specialDevice == samara_makedev(device.major, device.minor)
+        else {
             throw Errno(rawValue: ENODEV)
         }
-        do { _ = try File.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666, at: directory.raw) } catch .fileExists {}
+        do {
+            _ = try File.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666, at: directory.raw)
+        } catch .fileExists {}
         let target = try File.open(name, O_PATH | O_NOFOLLOW, at: directory.raw)
         guard try File.status(target).isRegular else { throw .fileExists }
         try DetachedMount.attach(source, on: target)

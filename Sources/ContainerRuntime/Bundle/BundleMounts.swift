@@ -29,7 +29,8 @@ struct BundleMounts: ~Copyable {
             return try mountLongOptions(mount)
         }
         // Of filesystems that Linux itself shapes, a link of the image at the destination must not move them.
-        let isSpecial = ["proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"].contains(mount.type) && !mount.isBind
+        let isSpecial =
+            ["proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"].contains(mount.type) && !mount.isBind
         let tree = try makeTree(mount)
         if mount.copiesUp, !mount.isBind { try copyUp(mount, tree) }
         try setAttributes(mount, tree)
@@ -86,7 +87,8 @@ struct BundleMounts: ~Copyable {
     /// By mount(2), still onto the inode that `target` is: values of fsconfig(2) end at 255 bytes, and an overlay's
     /// options may be longer.
     private func mountLongOptions(_ mount: RuntimeMount) throws(Errno) {
-        let data = mount.data.map { option in option.value.map { "\(option.key)=\($0)" } ?? option.key }.joined(separator: ",")
+        let data = mount.data.map { option in option.value.map { "\(option.key)=\($0)" } ?? option.key }.joined(
+            separator: ",")
         let target = try root.target(mount.destination, isFile: false)
         let source = mount.source.isEmpty ? mount.type : mount.source
         _ = try checked(CLinux.mount(source, "/proc/self/fd/\(target.raw)", mount.type, 0, data))

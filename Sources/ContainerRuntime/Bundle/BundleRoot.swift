@@ -20,7 +20,8 @@ struct BundleRoot {
         let null = try openNull()
         let root = try mountRoot()
         do {
-            let mounts = BundleMounts(root: RootDirectory(try SetupRoot.duplicate(root)), config: config, bundle: bundle)
+            let mounts = BundleMounts(
+                root: RootDirectory(try SetupRoot.duplicate(root)), config: config, bundle: bundle)
             try mounts.performAll()
         }
         let directory = RootDirectory(try SetupRoot.duplicate(root))
@@ -126,7 +127,9 @@ struct BundleRoot {
         try describing("open", "/dev/null") { () throws(Errno) in
             let null = try File.open("/dev/null", O_PATH | O_NOFOLLOW)
             let status = try File.status(null)
-            guard status.isCharacterDevice, status.specialDevice == samara_makedev(1, 3) else { throw Errno(rawValue: ENODEV) }
+            guard status.isCharacterDevice, status.specialDevice == samara_makedev(1, 3) else {
+                throw Errno(rawValue: ENODEV)
+            }
             return null
         }
     }
@@ -183,7 +186,8 @@ struct ProcHandle: ~Copyable {
             let host = try File.open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW)
             var status = statfs()
             _ = try checked(fstatfs(host.raw, &status))
-            guard UInt32(truncatingIfNeeded: status.f_type) == 0x9fa0 else { throw Errno(rawValue: ENODEV) }  // PROC_SUPER_MAGIC
+            // PROC_SUPER_MAGIC
+            guard UInt32(truncatingIfNeeded: status.f_type) == 0x9fa0 else { throw Errno(rawValue: ENODEV) }
             directory = host
         } catch {
             throw RuntimeError("open", "/proc", error)

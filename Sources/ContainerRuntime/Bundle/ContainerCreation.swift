@@ -95,7 +95,8 @@ package struct ContainerCreation {
                 }
                 if let pidfdReceiver {
                     try describing("send the pidfd to", request.pidfdSocket ?? "") { () throws(Errno) in
-                        _ = try UnixSocket.send(pidfdReceiver.raw, Array("pidfd".utf8), descriptors: [created.pidfd.raw])
+                        _ = try UnixSocket.send(
+                            pidfdReceiver.raw, Array("pidfd".utf8), descriptors: [created.pidfd.raw])
                     }
                 }
                 try created.record.write(directory)
@@ -138,7 +139,8 @@ package struct ContainerCreation {
     private func makeRecord(_ config: RuntimeConfig, _ cgroup: Cgroup, _ process: ProcessIdentity) -> ContainerRecord {
         ContainerRecord(
             id: request.id, version: config.version, bundle: request.bundle, rootfs: rootfs(config), process: process,
-            namespaces: config.linux.namespaces.reduce(0) { $0 | $1.kind.flag }, cgroup: cgroup, annotations: config.annotations)
+            namespaces: config.linux.namespaces.reduce(0) { $0 | $1.kind.flag }, cgroup: cgroup,
+            annotations: config.annotations)
     }
 
     private func rootfs(_ config: RuntimeConfig) -> String {
@@ -172,10 +174,13 @@ package struct ContainerCreation {
             listener: listener.raw)
         let flags = config.linux.namespaces.reduce(UInt64(0)) { flags, namespace in
             // Cgroup and time namespaces are made by the process itself; see ContainerInit.
-            namespace.path != nil || namespace.kind == .cgroup || namespace.kind == .time ? flags : flags | namespace.kind.flag
+            namespace.path != nil || namespace.kind == .cgroup || namespace.kind == .time
+                ? flags : flags | namespace.kind.flag
         }
         let parentEnd = OwnedFD(sync.first)
-        let process = try ContainerProcess.clone(namespaces, flags: flags, channel: (parentEnd.raw, sync.second)) { child.run() }
+        let process = try ContainerProcess.clone(namespaces, flags: flags, channel: (parentEnd.raw, sync.second)) {
+            child.run()
+        }
         _ = OwnedFD(sync.second)
         listener.closeNow()
         var terminal: OwnedFD?

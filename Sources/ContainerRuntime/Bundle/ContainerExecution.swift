@@ -26,10 +26,13 @@ package struct ExecutedProcess: ~Copyable {
 
 extension BundleContainer {
     /// Runs a further process; returns when its program has been executed.
-    package func execute(_ request: ExecutionRequest, root: StateRoot, warn: @escaping (String) -> Void) throws(RuntimeError) -> ExecutedProcess {
+    package func execute(_ request: ExecutionRequest, root: StateRoot, warn: @escaping (String) -> Void)
+        throws(RuntimeError) -> ExecutedProcess
+    {
         switch status {
         case .stopped, .creating: throw RuntimeError("cannot exec in a stopped container: container not running")
-        case .paused where !request.ignoresPaused: throw RuntimeError("cannot exec in a paused container (use --ignore-paused to override)")
+        case .paused where !request.ignoresPaused:
+            throw RuntimeError("cannot exec in a paused container (use --ignore-paused to override)")
         default: break
         }
         let config = try self.config()
@@ -60,7 +63,9 @@ extension BundleContainer {
         return launched
     }
 
-    private func launch(_ plan: ProcessPlan, _ subgroup: String, hasOwnUser: Bool) throws(RuntimeError) -> ExecutedProcess {
+    private func launch(_ plan: ProcessPlan, _ subgroup: String, hasOwnUser: Bool) throws(RuntimeError)
+        -> ExecutedProcess
+    {
         let target = try record.open()
         let sync: (first: Int32, second: Int32)
         do { sync = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release() } catch {
@@ -99,7 +104,9 @@ extension BundleContainer {
 
     private func group(_ subgroup: String) throws(RuntimeError) -> Cgroup {
         if subgroup.isEmpty || subgroup == "/" { return record.cgroup }
-        if subgroup.split(separator: "/").contains("..") { throw RuntimeError("--cgroup: `\(subgroup)` must not contain `..`") }
+        if subgroup.split(separator: "/").contains("..") {
+            throw RuntimeError("--cgroup: `\(subgroup)` must not contain `..`")
+        }
         let suffix = subgroup.split(separator: "/").map { "/" + $0 }.joined()
         return Cgroup(directories: record.cgroup.directories.map { $0 + suffix })
     }
@@ -123,7 +130,9 @@ private struct ContainerExec {
             _ = setsid()
             if plan.process.hasTerminal {
                 let master = try ContainerTerminal.open(plan.process, bindsConsole: false)
-                do { try SetupMessage.terminal(master.raw).send(channel) } catch { throw RuntimeError("send", "the terminal", error) }
+                do { try SetupMessage.terminal(master.raw).send(channel) } catch {
+                    throw RuntimeError("send", "the terminal", error)
+                }
             }
             let entry = ProcessEntry(plan: plan, isFirst: false)
             _ = samara_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)

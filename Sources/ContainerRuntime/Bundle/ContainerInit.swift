@@ -55,14 +55,20 @@ struct ContainerInit {
         }
         _ = setsid()
         // After the move into the cgroup, which becomes this namespace's root.
-        if config.linux.isNew(.cgroup) { try SetupStep.check("create the cgroup namespace of", record.id, samara_unshare(CLONE_NEWCGROUP)) }
+        if config.linux.isNew(.cgroup) {
+            try SetupStep.check("create the cgroup namespace of", record.id, samara_unshare(CLONE_NEWCGROUP))
+        }
         try enterTimeNamespace()
         if joinsNewKeyring, samara_join_session_keyring() < 0 {
             // No keyrings in this kernel, a filter around it, or the user's quota: none is the container's fault.
             let error = lastErrno()
-            if ![ENOSYS, EDQUOT, EPERM, EACCES].contains(error.rawValue) { throw RuntimeError("join", "a new session keyring", error) }
+            if ![ENOSYS, EDQUOT, EPERM, EACCES].contains(error.rawValue) {
+                throw RuntimeError("join", "a new session keyring", error)
+            }
         }
-        if let name = config.hostname, !name.isEmpty { try SetupStep.check("set the host name", name, sethostname(name, name.utf8.count)) }
+        if let name = config.hostname, !name.isEmpty {
+            try SetupStep.check("set the host name", name, sethostname(name, name.utf8.count))
+        }
         if let name = config.domainname, !name.isEmpty {
             try SetupStep.check("set the domain name", name, samara_setdomainname(name, name.utf8.count))
         }
@@ -92,14 +98,17 @@ struct ContainerInit {
         for offset in config.linux.timeOffsets {
             try describing("set the clock offset", offset.clock) { () throws(Errno) in
                 try File.write(
-                    "/proc/self/timens_offsets", Array("\(offset.clock) \(offset.seconds) \(offset.nanoseconds)\n".utf8), flags: 0)
+                    "/proc/self/timens_offsets",
+                    Array("\(offset.clock) \(offset.seconds) \(offset.nanoseconds)\n".utf8), flags: 0)
             }
         }
     }
 
     private func openTerminal(_ plan: ProcessPlan) throws(RuntimeError) {
         let master = try ContainerTerminal.open(plan.process, bindsConsole: true)
-        do { try SetupMessage.terminal(master.raw).send(channel) } catch { throw RuntimeError("send", "the terminal", error) }
+        do { try SetupMessage.terminal(master.raw).send(channel) } catch {
+            throw RuntimeError("send", "the terminal", error)
+        }
     }
 
     // MARK: Waiting

@@ -69,7 +69,9 @@ package struct BundleContainer {
         if all, record.cgroup.signalAll(signal) { return }
         let pidfd = try record.open()
         do { try Process.signal(pidfd, signal) } catch {
-            if error == .noSuchProcess { throw RuntimeError("container `\(record.id)` is not running: container not running") }
+            if error == .noSuchProcess {
+                throw RuntimeError("container `\(record.id)` is not running: container not running")
+            }
             throw RuntimeError("signal", record.id, error)
         }
     }
@@ -119,22 +121,29 @@ package struct BundleContainer {
     package func setPaused(_ paused: Bool) throws(RuntimeError) {
         let status = self.status
         guard paused ? status == .running || status == .created : status == .paused else {
-            throw RuntimeError("container `\(record.id)` is not \(paused ? "running" : "paused"): its status is \(status.rawValue)")
+            throw RuntimeError(
+                "container `\(record.id)` is not \(paused ? "running" : "paused"): its status is \(status.rawValue)")
         }
         try record.cgroup.setFrozen(paused)
     }
 
     package func update(_ resources: RuntimeResources) throws(RuntimeError) {
-        guard status != .stopped else { throw RuntimeError("container `\(record.id)` is not running: container not running") }
+        guard status != .stopped else {
+            throw RuntimeError("container `\(record.id)` is not running: container not running")
+        }
         try record.cgroup.apply(resources, deviceRules: true)
     }
 
     /// Host pids of the container's processes: of its cgroup, or of its pid namespace where it has no cgroup.
     package func processes() throws(RuntimeError) -> [Int32] {
-        guard status != .stopped else { throw RuntimeError("container `\(record.id)` is not running: container not running") }
+        guard status != .stopped else {
+            throw RuntimeError("container `\(record.id)` is not running: container not running")
+        }
         let pids = record.cgroup.processes()
         if !pids.isEmpty { return pids }
-        guard let own = try? File.readLink("/proc/\(record.process.pid)/ns/pid"), own != (try? File.readLink("/proc/self/ns/pid")) else {
+        guard let own = try? File.readLink("/proc/\(record.process.pid)/ns/pid"),
+            own != (try? File.readLink("/proc/self/ns/pid"))
+        else {
             return [record.process.pid]
         }
         let names = (try? Directory.names("/proc")) ?? []

@@ -19,7 +19,9 @@ struct NamespacePaths {
         var opened: [Int32] = []
         for entry in entries {
             let fd: OwnedFD
-            do { fd = try File.open(entry.path, O_RDONLY) } catch { throw RuntimeError("open the \(entry.kind.rawValue) namespace", entry.path, error) }
+            do { fd = try File.open(entry.path, O_RDONLY) } catch {
+                throw RuntimeError("open the \(entry.kind.rawValue) namespace", entry.path, error)
+            }
             // NS_GET_NSTYPE: ioctl_ns(2).
             let type = samara_ioctl_value(fd.raw, 0xb703, 0)
             guard type >= 0, UInt64(UInt32(bitPattern: type)) == entry.kind.flag else {
@@ -28,7 +30,9 @@ struct NamespacePaths {
             opened.append(fd.release())
         }
         for (index, entry) in entries.enumerated() {
-            try SetupStep.check("join the \(entry.kind.rawValue) namespace", entry.path, setns(opened[index], Int32(truncatingIfNeeded: entry.kind.flag)))
+            try SetupStep.check(
+                "join the \(entry.kind.rawValue) namespace", entry.path,
+                setns(opened[index], Int32(truncatingIfNeeded: entry.kind.flag)))
             close(opened[index])
         }
     }
@@ -49,12 +53,14 @@ enum ContainerProcess {
         _ joined: NamespacePaths, flags: UInt64, channel: (parent: Int32, child: Int32), body: () -> Never
     ) throws(RuntimeError) -> Child {
         try clone(
-            join: joined.entries.isEmpty ? nil : { () throws(RuntimeError) in try joined.join() }, flags: flags, channel: channel,
+            join: joined.entries.isEmpty ? nil : { () throws(RuntimeError) in try joined.join() }, flags: flags,
+            channel: channel,
             body: body)
     }
 
     static func clone(
-        join: (() throws(RuntimeError) -> Void)?, flags: UInt64, channel: (parent: Int32, child: Int32), body: () -> Never
+        join: (() throws(RuntimeError) -> Void)?, flags: UInt64, channel: (parent: Int32, child: Int32),
+        body: () -> Never
     ) throws(RuntimeError) -> Child {
         guard let join else {
             let pid = cloneOnce(flags, body, closing: channel.parent)
@@ -107,8 +113,10 @@ enum ContainerProcess {
     private static func cloneFailure() -> RuntimeError {
         let error = lastErrno()
         switch error {
-        case .notPermitted: return RuntimeError("create the namespaces: \(error.text); are user namespaces allowed for this user?")
-        case .noSpace: return RuntimeError("create the namespaces: the limit of namespaces in /proc/sys/user is reached")
+        case .notPermitted:
+            return RuntimeError("create the namespaces: \(error.text); are user namespaces allowed for this user?")
+        case .noSpace:
+            return RuntimeError("create the namespaces: the limit of namespaces in /proc/sys/user is reached")
         default: return RuntimeError("create the namespaces: \(error.text)")
         }
     }
@@ -144,12 +152,14 @@ enum IDMapping {
 
     private static func run(_ program: String, _ pid: Int32, _ extents: [IDMap.Extent]) throws(RuntimeError) {
         guard let path = HolderMap.find(program) else {
-            throw RuntimeError("\(program) is not installed; install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)")
+            throw RuntimeError(
+                "\(program) is not installed; install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)")
         }
         let arguments = ["\(pid)"] + extents.flatMap { ["\($0.inside)", "\($0.outside)", "\($0.count)"] }
         let outcome = try describing("run", path) { () throws(Errno) in try Spawn.run(path, arguments) }
         guard outcome.status == .exited(0) else {
-            throw RuntimeError("\(path) refused the id map: \(outcome.standardError.split(separator: "\n").joined(separator: "; "))")
+            throw RuntimeError(
+                "\(path) refused the id map: \(outcome.standardError.split(separator: "\n").joined(separator: "; "))")
         }
     }
 }

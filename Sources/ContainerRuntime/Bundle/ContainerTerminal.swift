@@ -17,10 +17,12 @@ enum ContainerTerminal {
             _ = try checked(samara_ioctl_pointer(master.raw, UInt(TIOCSPTLCK_VALUE), &unlocked))
             // The peer by descriptor, not by the name /dev/pts/N, which an image could have replaced (CVE-2025-52565).
             let slave = OwnedFD(
-                try checked(samara_ioctl_value(master.raw, UInt(TIOCGPTPEER_VALUE), UInt(O_RDWR | O_NOCTTY | O_CLOEXEC))))
+                try checked(
+                    samara_ioctl_value(master.raw, UInt(TIOCGPTPEER_VALUE), UInt(O_RDWR | O_NOCTTY | O_CLOEXEC))))
             var status = statfs()
             _ = try checked(fstatfs(slave.raw, &status))
-            guard UInt32(truncatingIfNeeded: status.f_type) == 0x1cd1 else { throw Errno(rawValue: ENOTTY) }  // DEVPTS_SUPER_MAGIC
+            // DEVPTS_SUPER_MAGIC
+            guard UInt32(truncatingIfNeeded: status.f_type) == 0x1cd1 else { throw Errno(rawValue: ENOTTY) }
             if let size = process.consoleSize, size.rows > 0, size.columns > 0 {
                 var window = winsize(ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0)
                 _ = try checked(samara_ioctl_pointer(slave.raw, UInt(TIOCSWINSZ), &window))
@@ -35,7 +37,9 @@ enum ContainerTerminal {
 
     private static func bindConsole(_ slave: borrowing OwnedFD) throws(Errno) {
         // Never through a link of the image, and never opening a device that it has there.
-        do { _ = try File.open("/dev/console", O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600) } catch .fileExists {}
+        do {
+            _ = try File.open("/dev/console", O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+        } catch .fileExists {}
         let target = try File.open("/dev/console", O_PATH | O_NOFOLLOW)
         if try File.status(target).isSymbolicLink { throw .tooManySymbolicLinkLevels }
         let tree = try DetachedMount.copy("", at: slave.raw, recursive: false)

@@ -35,7 +35,9 @@ struct ProcessEntry {
             try loadFilter()
         }
         try assumeIdentity()
-        if !entered { try SetupStep.check("chdir to cwd", plan.process.workingDirectory, chdir(plan.process.workingDirectory)) }
+        if !entered {
+            try SetupStep.check("chdir to cwd", plan.process.workingDirectory, chdir(plan.process.workingDirectory))
+        }
         try verifyWorkingDirectory()
         let program = try findProgram()
         resetSignals()
@@ -77,10 +79,15 @@ struct ProcessEntry {
 
     private func applyAttributes() throws(RuntimeError) {
         if var scheduler = plan.scheduler {
-            try SetupStep.check("set the scheduling policy", plan.process.scheduler?.policy ?? "", samara_sched_setattr(&scheduler))
+            try SetupStep.check(
+                "set the scheduling policy", plan.process.scheduler?.policy ?? "", samara_sched_setattr(&scheduler))
         }
-        if let priority = plan.ioPriority { try SetupStep.check("set the I/O priority", "\(priority & 7)", samara_ioprio_set(priority)) }
-        if let persona = plan.persona { try SetupStep.check("set the personality", "\(persona)", samara_personality(persona)) }
+        if let priority = plan.ioPriority {
+            try SetupStep.check("set the I/O priority", "\(priority & 7)", samara_ioprio_set(priority))
+        }
+        if let persona = plan.persona {
+            try SetupStep.check("set the personality", "\(persona)", samara_personality(persona))
+        }
         for (index, limit) in plan.limits.enumerated() {
             var value = rlimit64(rlim_cur: UInt(limit.soft), rlim_max: UInt(limit.hard))
             try SetupStep.check("set", plan.process.limits[index].name, samara_setrlimit(limit.resource, &value))
@@ -172,7 +179,9 @@ struct ProcessEntry {
         var header = __user_cap_header_struct(version: UInt32(_LINUX_CAPABILITY_VERSION_3), pid: 0)
         var data = (__user_cap_data_struct(), __user_cap_data_struct())
         func pointing(_ body: (UnsafeMutablePointer<__user_cap_data_struct>) -> Int32) -> Int32 {
-            withUnsafeMutablePointer(to: &data) { $0.withMemoryRebound(to: __user_cap_data_struct.self, capacity: 2, body) }
+            withUnsafeMutablePointer(to: &data) {
+                $0.withMemoryRebound(to: __user_cap_data_struct.self, capacity: 2, body)
+            }
         }
         try SetupStep.check("read", "the capabilities", pointing { samara_capget(&header, $0) })
         // What this process was not given, it cannot give: config.md asks for a warning only.
@@ -186,9 +195,11 @@ struct ProcessEntry {
         data.0 = __user_cap_data_struct(effective: effective.0, permitted: permitted.0, inheritable: inheritable.0)
         data.1 = __user_cap_data_struct(effective: effective.1, permitted: permitted.1, inheritable: inheritable.1)
         try SetupStep.check("set", "the capabilities", pointing { samara_capset(&header, $0) })
-        for number in 0...CapabilitySets.highest where sets.ambient & held & sets.bounding & (1 << UInt64(number)) != 0 {
+        for number in 0...CapabilitySets.highest where sets.ambient & held & sets.bounding & (1 << UInt64(number)) != 0
+        {
             try SetupStep.check(
-                "raise", "the ambient capabilities", samara_prctl(PR_CAP_AMBIENT, UInt(PR_CAP_AMBIENT_RAISE), UInt(number), 0, 0))
+                "raise", "the ambient capabilities",
+                samara_prctl(PR_CAP_AMBIENT, UInt(PR_CAP_AMBIENT_RAISE), UInt(number), 0, 0))
         }
     }
 
@@ -205,7 +216,9 @@ struct ProcessEntry {
         }
         let search = plan.environment.last { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) }
         var remembered = Errno.noSuchFileOrDirectory
-        for directory in (search ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").split(separator: ":") where !name.isEmpty {
+        for directory in (search ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").split(
+            separator: ":") where !name.isEmpty
+        {
             let path = "\(directory)/\(name)"
             guard let error = refusal(path) else { return path }
             if error != .noSuchFileOrDirectory, error != .notDirectory { remembered = error }

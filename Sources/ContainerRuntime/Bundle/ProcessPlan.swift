@@ -59,7 +59,8 @@ struct ProcessPlan: Sendable {
         label = try ProcessPlan.label(process)
     }
 
-    private static func capabilities(_ given: RuntimeProcess.Capabilities?, _ warn: (String) -> Void) -> CapabilitySets {
+    private static func capabilities(_ given: RuntimeProcess.Capabilities?, _ warn: (String) -> Void) -> CapabilitySets
+    {
         var sets = CapabilitySets(0)
         guard let given else { return sets }
         let known = CapabilitySets.all.bounding
@@ -92,7 +93,8 @@ struct ProcessPlan: Sendable {
             "SCHED_DEADLINE": 6,
         ]
         let flags: [String: UInt64] = [
-            "SCHED_FLAG_RESET_ON_FORK": 1, "SCHED_FLAG_RECLAIM": 2, "SCHED_FLAG_DL_OVERRUN": 4, "SCHED_FLAG_KEEP_POLICY": 8,
+            "SCHED_FLAG_RESET_ON_FORK": 1, "SCHED_FLAG_RECLAIM": 2, "SCHED_FLAG_DL_OVERRUN": 4,
+            "SCHED_FLAG_KEEP_POLICY": 8,
             "SCHED_FLAG_KEEP_PARAMS": 16, "SCHED_FLAG_UTIL_CLAMP_MIN": 32, "SCHED_FLAG_UTIL_CLAMP_MAX": 64,
         ]
         guard let policy = policies[given.policy] else {
@@ -100,7 +102,9 @@ struct ProcessPlan: Sendable {
         }
         var bits: UInt64 = 0
         for name in given.flags {
-            guard let flag = flags[name] else { throw RuntimeError("process.scheduler.flags: `\(name)` is not a scheduling flag") }
+            guard let flag = flags[name] else {
+                throw RuntimeError("process.scheduler.flags: `\(name)` is not a scheduling flag")
+            }
             bits |= flag
         }
         return samara_sched_attr(
@@ -116,7 +120,8 @@ struct ProcessPlan: Sendable {
             return ("exec", label)
         }
         if let profile = process.apparmorProfile, profile != "unconfined" {
-            guard (try? File.read("/sys/module/apparmor/parameters/enabled", limit: 8))?.first == UInt8(ascii: "Y") else {
+            guard (try? File.read("/sys/module/apparmor/parameters/enabled", limit: 8))?.first == UInt8(ascii: "Y")
+            else {
                 throw RuntimeError("process.apparmorProfile: AppArmor is not enabled on this host")
             }
             return (File.exists("/proc/self/attr/apparmor/exec") ? "apparmor/exec" : "exec", "exec \(profile)")

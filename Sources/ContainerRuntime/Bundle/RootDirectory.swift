@@ -13,12 +13,15 @@ struct RootDirectory: ~Copyable {
     private static let confined = UInt64(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
     /// Opens what `path` names inside the root. With `noFollow` the last component may not be a link.
-    func open(_ path: String, _ flags: Int32 = O_PATH, mode: UInt32 = 0, noFollow: Bool = false) throws(Errno) -> OwnedFD {
+    func open(_ path: String, _ flags: Int32 = O_PATH, mode: UInt32 = 0, noFollow: Bool = false) throws(Errno)
+        -> OwnedFD
+    {
         let relative = RootDirectory.relative(path)
         while true {
             do {
                 return try File.open2(
-                    relative, noFollow ? flags | O_NOFOLLOW : flags, mode: mode, resolve: RootDirectory.confined, at: fd.raw)
+                    relative, noFollow ? flags | O_NOFOLLOW : flags, mode: mode, resolve: RootDirectory.confined,
+                    at: fd.raw)
             } catch .resourceTemporarilyUnavailable {
                 // A rename raced with the resolution of ".."; the caller of openat2 is expected to repeat.
             }
@@ -83,7 +86,8 @@ enum DetachedMount {
         }
         for option in options {
             if let value = option.value {
-                _ = try checked(samara_fsconfig(context.raw, UInt32(FSCONFIG_SET_STRING.rawValue), option.key, value, 0))
+                _ = try checked(
+                    samara_fsconfig(context.raw, UInt32(FSCONFIG_SET_STRING.rawValue), option.key, value, 0))
             } else {
                 _ = try checked(samara_fsconfig(context.raw, UInt32(FSCONFIG_SET_FLAG.rawValue), option.key, nil, 0))
             }

@@ -51,7 +51,9 @@ package struct Cgroup: Sendable, Equatable {
             throw RuntimeError("linux.cgroupsPath: `\(path)` must not contain `..`")
         }
         if let path, path.contains(":"), !path.hasPrefix("/") {
-            throw RuntimeError("linux.cgroupsPath: `\(path)` is a systemd path, and systemd cgroups are not supported; use the cgroupfs manager")
+            throw RuntimeError(
+                "linux.cgroupsPath: `\(path)` is a systemd path, and systemd cgroups are not supported; use the cgroupfs manager"
+            )
         }
         var cgroup = Cgroup(directories: [])
         do throws(RuntimeError) {
@@ -100,7 +102,8 @@ package struct Cgroup: Sendable, Equatable {
         guard let offered = try? File.read(directory + "/cgroup.controllers", limit: 4096) else { return }
         let enabled = (try? File.read(directory + "/cgroup.subtree_control", limit: 4096)) ?? []
         let present = Set(enabled.split(separator: 32).map { $0.filter { $0 > 32 } })
-        for name in offered.split(separator: 32).map({ $0.filter { $0 > 32 } }) where !name.isEmpty && !present.contains(name) {
+        for name in offered.split(separator: 32).map({ $0.filter { $0 > 32 } })
+        where !name.isEmpty && !present.contains(name) {
             try? File.write(directory + "/cgroup.subtree_control", [UInt8(ascii: "+")] + name, flags: 0)
         }
     }
@@ -119,7 +122,9 @@ package struct Cgroup: Sendable, Equatable {
             if name.split(separator: ",").contains("cpuset") { inheritCPUSet(directory, mount) }
             directories.append(directory)
         }
-        if directories.isEmpty { throw RuntimeError("no cgroup controller is mounted below \(CgroupLayout.mountPoint)") }
+        if directories.isEmpty {
+            throw RuntimeError("no cgroup controller is mounted below \(CgroupLayout.mountPoint)")
+        }
     }
 
     private mutating func makeAll(_ directory: String, below mount: String) throws(RuntimeError) {
@@ -158,7 +163,9 @@ package struct Cgroup: Sendable, Equatable {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3 else { continue }
             let names = fields[1].split(separator: ",").map { $0.hasPrefix("name=") ? $0.dropFirst(5) : $0 }
-            if controller.isEmpty ? fields[0] == "0" : names.contains(where: { controller.split(separator: ",").contains($0) }) {
+            if controller.isEmpty
+                ? fields[0] == "0" : names.contains(where: { controller.split(separator: ",").contains($0) })
+            {
                 return fields[2] == "/" ? "" : String(fields[2])
             }
         }
@@ -195,11 +202,15 @@ package struct Cgroup: Sendable, Equatable {
     /// Sends `signal` to every process of the group; false where there is no group.
     package func signalAll(_ signal: Int32) -> Bool {
         guard let directory = directories.first else { return false }
-        if signal == SIGKILL, isUnified, (try? File.write(directory + "/cgroup.kill", [UInt8(ascii: "1")], flags: 0)) != nil {
+        if signal == SIGKILL, isUnified,
+            (try? File.write(directory + "/cgroup.kill", [UInt8(ascii: "1")], flags: 0)) != nil
+        {
             return true
         }
         for pid in processes() {
-            if let identity = ProcessIdentity(pid: pid), let pidfd = try? identity.open() { try? Process.signal(pidfd, signal) }
+            if let identity = ProcessIdentity(pid: pid), let pidfd = try? identity.open() {
+                try? Process.signal(pidfd, signal)
+            }
         }
         return true
     }
@@ -224,7 +235,8 @@ package struct Cgroup: Sendable, Equatable {
         guard let freezer else {
             throw RuntimeError("cannot \(frozen ? "pause" : "resume"): the container has no cgroup that can be frozen")
         }
-        let (file, value) = isUnified ? ("cgroup.freeze", frozen ? "1" : "0") : ("freezer.state", frozen ? "FROZEN" : "THAWED")
+        let (file, value) =
+            isUnified ? ("cgroup.freeze", frozen ? "1" : "0") : ("freezer.state", frozen ? "FROZEN" : "THAWED")
         try describing(frozen ? "freeze the cgroup" : "thaw the cgroup", freezer) { () throws(Errno) in
             try File.write(freezer + "/" + file, Array(value.utf8), flags: 0)
         }

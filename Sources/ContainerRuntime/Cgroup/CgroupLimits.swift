@@ -22,17 +22,25 @@ extension Cgroup {
         let settings = isUnified ? try CgroupValues.unified(resources) : try CgroupValues.legacy(resources)
         for setting in settings { try write(setting, isUnified) }
         guard deviceRules, !resources.devices.isEmpty else { return }
-        if isUnified { try DeviceProgram.attach(resources.devices, to: directories[0]) } else { try writeDevices(resources.devices) }
+        if isUnified {
+            try DeviceProgram.attach(resources.devices, to: directories[0])
+        } else {
+            try writeDevices(resources.devices)
+        }
     }
 
     private func write(_ setting: Setting, _ isUnified: Bool) throws(RuntimeError) {
-        let directory = isUnified ? directories.first : directories.first { $0.hasPrefixOfController(setting.controller) }
+        let directory =
+            isUnified ? directories.first : directories.first { $0.hasPrefixOfController(setting.controller) }
         guard let directory else {
-            throw RuntimeError("cannot set \(setting.file): the cgroup controller \(setting.controller) is not available")
+            throw RuntimeError(
+                "cannot set \(setting.file): the cgroup controller \(setting.controller) is not available")
         }
         do { try File.write("\(directory)/\(setting.file)", Array(setting.value.utf8), flags: 0) } catch {
             if error == .noSuchFileOrDirectory {
-                throw RuntimeError("cannot set \(setting.file): the cgroup controller \(setting.controller) is not available in `\(directory)`")
+                throw RuntimeError(
+                    "cannot set \(setting.file): the cgroup controller \(setting.controller) is not available in `\(directory)`"
+                )
             }
             throw RuntimeError("write \(setting.value) to", "\(directory)/\(setting.file)", error)
         }
@@ -45,7 +53,8 @@ extension Cgroup {
         for rule in rules {
             let text =
                 rule.type == "a"
-                ? "a" : "\(rule.type) \(rule.major.map(String.init) ?? "*"):\(rule.minor.map(String.init) ?? "*") \(rule.access)"
+                ? "a"
+                : "\(rule.type) \(rule.major.map(String.init) ?? "*"):\(rule.minor.map(String.init) ?? "*") \(rule.access)"
             try describing("write the device rule \(text) to", directory) { () throws(Errno) in
                 try File.write("\(directory)/devices.\(rule.allow ? "allow" : "deny")", Array(text.utf8), flags: 0)
             }
@@ -72,12 +81,20 @@ enum CgroupValues {
 
         if let swap = try swapOnly(resources) { add("memory", "memory.swap.max", swap) }
         if let limit = resources.memoryLimit, limit != 0 { add("memory", "memory.max", bytes(limit)) }
-        if let reservation = resources.memoryReservation, reservation != 0 { add("memory", "memory.low", bytes(reservation)) }
-        if resources.disablesOOMKiller { throw RuntimeError("linux.resources.memory.disableOOMKiller: does not exist in cgroup v2") }
-        if let shares = resources.cpuShares, shares != 0 { add("cpu", "cpu.weight", String(weight(fromShares: shares))) }
+        if let reservation = resources.memoryReservation, reservation != 0 {
+            add("memory", "memory.low", bytes(reservation))
+        }
+        if resources.disablesOOMKiller {
+            throw RuntimeError("linux.resources.memory.disableOOMKiller: does not exist in cgroup v2")
+        }
+        if let shares = resources.cpuShares, shares != 0 {
+            add("cpu", "cpu.weight", String(weight(fromShares: shares)))
+        }
         if resources.cpuQuota != nil || resources.cpuPeriod != nil {
             let quota = resources.cpuQuota ?? -1
-            add("cpu", "cpu.max", "\(quota > 0 ? String(quota) : "max") \(resources.cpuPeriod.flatMap { $0 == 0 ? nil : $0 } ?? 100_000)")
+            add(
+                "cpu", "cpu.max",
+                "\(quota > 0 ? String(quota) : "max") \(resources.cpuPeriod.flatMap { $0 == 0 ? nil : $0 } ?? 100_000)")
         }
         if let burst = resources.cpuBurst { add("cpu", "cpu.max.burst", String(burst)) }
         if let idle = resources.cpuIdle { add("cpu", "cpu.idle", String(idle)) }
@@ -95,11 +112,16 @@ enum CgroupValues {
             (resources.readBytesPerSecond, "rbps"), (resources.writeBytesPerSecond, "wbps"),
             (resources.readOperationsPerSecond, "riops"), (resources.writeOperationsPerSecond, "wiops"),
         ] {
-            for throttle in throttles { add("io", "io.max", "\(throttle.major):\(throttle.minor) \(key)=\(throttle.rate)") }
+            for throttle in throttles {
+                add("io", "io.max", "\(throttle.major):\(throttle.minor) \(key)=\(throttle.rate)")
+            }
         }
         for page in resources.hugePages { add("hugetlb", "hugetlb.\(page.pageSize).max", String(page.limit)) }
         for device in resources.rdma {
-            add("rdma", "rdma.max", "\(device.device) hca_handle=\(device.handles.map { "\($0)" } ?? "max") hca_object=\(device.objects.map { "\($0)" } ?? "max")")
+            add(
+                "rdma", "rdma.max",
+                "\(device.device) hca_handle=\(device.handles.map { "\($0)" } ?? "max") hca_object=\(device.objects.map { "\($0)" } ?? "max")"
+            )
         }
         if resources.networkClass != nil || !resources.networkPriorities.isEmpty {
             throw RuntimeError("linux.resources.network: does not exist in cgroup v2")
@@ -156,7 +178,9 @@ enum CgroupValues {
         add("cpuset", "cpuset.mems", resources.memoryNodes)
         add("pids", "pids.max", resources.pidsLimit.flatMap { $0 == 0 ? nil : $0 < 0 ? "max" : String($0) })
         add("blkio", "blkio.weight", resources.blockWeight.flatMap { $0 == 0 ? nil : $0 })
-        for device in resources.deviceWeights { add("blkio", "blkio.weight_device", "\(device.major):\(device.minor) \(device.weight)") }
+        for device in resources.deviceWeights {
+            add("blkio", "blkio.weight_device", "\(device.major):\(device.minor) \(device.weight)")
+        }
         for (throttles, file) in [
             (resources.readBytesPerSecond, "read_bps"), (resources.writeBytesPerSecond, "write_bps"),
             (resources.readOperationsPerSecond, "read_iops"), (resources.writeOperationsPerSecond, "write_iops"),
@@ -167,7 +191,9 @@ enum CgroupValues {
         }
         for page in resources.hugePages { add("hugetlb", "hugetlb.\(page.pageSize).limit_in_bytes", page.limit) }
         add("net_cls", "net_cls.classid", resources.networkClass)
-        for item in resources.networkPriorities { add("net_prio", "net_prio.ifpriomap", "\(item.name) \(item.priority)") }
+        for item in resources.networkPriorities {
+            add("net_prio", "net_prio.ifpriomap", "\(item.name) \(item.priority)")
+        }
         if let file = resources.unified.first {
             throw RuntimeError("linux.resources.unified: `\(file.name)` needs cgroup v2, which this host has not")
         }

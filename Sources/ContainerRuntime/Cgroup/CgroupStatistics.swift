@@ -9,7 +9,10 @@ extension Cgroup {
             let directory =
                 directories.count == 1
                 ? directories.first
-                : directories.first { $0.dropFirst(CgroupLayout.mountPoint.utf8.count + 1).prefix { $0 != "/" }.split(separator: ",").contains { $0 == controller } }
+                : directories.first {
+                    $0.dropFirst(CgroupLayout.mountPoint.utf8.count + 1).prefix { $0 != "/" }.split(separator: ",")
+                        .contains { $0 == controller }
+                }
             guard let directory, let bytes = try? File.read("\(directory)/\(file)", limit: 1 << 20) else { return nil }
             return String(decoding: bytes.filter { $0 != 13 }, as: UTF8.self)
         }

@@ -29,7 +29,9 @@ enum DeviceProgram {
     private static let exit: UInt8 = 0x95  // BPF_JMP | BPF_EXIT
 
     /// struct bpf_insn as a word: opcode, target and source register, jump offset, immediate value.
-    private static func instruction(_ opcode: UInt8, _ target: UInt8, _ source: UInt8 = 0, offset: Int16 = 0, _ value: Int32 = 0) -> UInt64 {
+    private static func instruction(
+        _ opcode: UInt8, _ target: UInt8, _ source: UInt8 = 0, offset: Int16 = 0, _ value: Int32 = 0
+    ) -> UInt64 {
         UInt64(opcode) | UInt64(target | source << 4) << 8 | UInt64(UInt16(bitPattern: offset)) << 16
             | UInt64(UInt32(bitPattern: value)) << 32
     }

@@ -11,7 +11,9 @@ package enum HookRunner {
 
     /// - Parameter state: the state document that each hook reads on its standard input.
     /// - Throws: at the first hook that fails, with what it wrote to standard error.
-    package static func run(_ kind: RuntimeHooks.Kind, _ hooks: RuntimeHooks, state: @autoclosure () -> JSON) throws(RuntimeError) {
+    package static func run(_ kind: RuntimeHooks.Kind, _ hooks: RuntimeHooks, state: @autoclosure () -> JSON)
+        throws(RuntimeError)
+    {
         let list = hooks[kind]
         if list.isEmpty { return }
         let input = state().serialized()
@@ -51,7 +53,8 @@ package enum HookRunner {
 
     /// Feeds the state, collects standard error and waits; kills at the timeout.
     private static func follow(
-        _ hook: RuntimeHook, _ pidfd: borrowing OwnedFD, _ stdin: consuming OwnedFD, _ reading: borrowing OwnedFD, _ input: [UInt8]
+        _ hook: RuntimeHook, _ pidfd: borrowing OwnedFD, _ stdin: consuming OwnedFD, _ reading: borrowing OwnedFD,
+        _ input: [UInt8]
     ) -> String? {
         // A hook that does not read its input is no error: EPIPE and a full pipe are ignored.
         Process.ignoreSignals([SIGPIPE])

@@ -46,7 +46,8 @@ struct HolderMap {
     ) throws(IdentityError) {
         guard let path = HolderMap.find(program) else {
             throw IdentityError(
-                message: "\(program) is not installed; install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)")
+                message:
+                    "\(program) is not installed; install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)")
         }
         let outcome: Spawn.Outcome
         do {

@@ -66,7 +66,8 @@ struct AccountFile {
         part(line, index, UInt8(ascii: ":"))
     }
 
-    static func part(_ text: UnsafeBufferPointer<UInt8>, _ index: Int, _ separator: UInt8) -> UnsafeBufferPointer<UInt8> {
+    static func part(_ text: UnsafeBufferPointer<UInt8>, _ index: Int, _ separator: UInt8) -> UnsafeBufferPointer<UInt8>
+    {
         var start = 0
         var remaining = index
         for position in 0...text.count where position == text.count || text[position] == separator {

@@ -132,7 +132,9 @@ struct ChildIdentity {
             }
         }
         if plan.pointee.hasTerminal { _ = fchown(0, identity.user, .max) }
-        if samara_setgroups(identity.groupCount, identity.groups) != 0 { ChildReport.fail(plan, .identity, plan.pointee.user) }
+        if samara_setgroups(identity.groupCount, identity.groups) != 0 {
+            ChildReport.fail(plan, .identity, plan.pointee.user)
+        }
         _ = samara_prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
         if samara_setresgid(identity.group, identity.group, identity.group) != 0
             || samara_setresuid(identity.user, identity.user, identity.user) != 0

@@ -18,10 +18,13 @@ enum ChildRoot {
     // MARK: The root itself
 
     private static func mountRoot(_ plan: UnsafePointer<ChildPlan>) -> Int32 {
-        guard let mountPoint = plan.pointee.mountPoint else { ChildReport.fail(plan, .rootFilesystem, nil, errno: EINVAL) }
+        guard let mountPoint = plan.pointee.mountPoint else {
+            ChildReport.fail(plan, .rootFilesystem, nil, errno: EINVAL)
+        }
         let tree: Int32
         if let directory = plan.pointee.rootDirectory {
-            tree = samara_open_tree(AT_FDCWD, directory, UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC) | UInt32(AT_RECURSIVE_VALUE))
+            tree = samara_open_tree(
+                AT_FDCWD, directory, UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC) | UInt32(AT_RECURSIVE_VALUE))
             if tree < 0 { ChildReport.fail(plan, .rootFilesystem, directory) }
         } else {
             tree = mountOverlay(plan, mountPoint)
@@ -56,7 +59,8 @@ enum ChildRoot {
             }
         }
         if samara_fsconfig(context, UInt32(FSCONFIG_SET_STRING.rawValue), "upperdir", plan.pointee.overlayUpper, 0) != 0
-            || samara_fsconfig(context, UInt32(FSCONFIG_SET_STRING.rawValue), "workdir", plan.pointee.overlayWork, 0) != 0
+            || samara_fsconfig(context, UInt32(FSCONFIG_SET_STRING.rawValue), "workdir", plan.pointee.overlayWork, 0)
+                != 0
             || samara_fsconfig(context, UInt32(FSCONFIG_CMD_CREATE.rawValue), nil, nil, 0) != 0
         {
             ChildReport.fail(plan, .rootFilesystem, plan.pointee.overlayUpper)

@@ -26,7 +26,8 @@ enum ChildTerminal {
     }
 
     private static func bindConsole(_ plan: UnsafePointer<ChildPlan>, _ slave: Int32) {
-        let fd = samara_openat(AT_FDCWD, "/dev/console", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o600)
+        let fd = samara_openat(
+            AT_FDCWD, "/dev/console", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o600)
         if fd >= 0 { close(fd) }
         let target = samara_openat(AT_FDCWD, "/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)
         let tree = samara_open_tree(

@@ -37,7 +37,9 @@ public enum Launch {
         _ plan: borrowing LaunchPlan, streams: LaunchPlan.StandardStreams
     ) throws(LaunchError) -> LaunchedProcess {
         let name = plan.name
-        func failure(_ stage: LaunchStage) -> LaunchError { LaunchError(stage: stage, errno: lastErrno(), subject: name) }
+        func failure(_ stage: LaunchStage) -> LaunchError {
+            LaunchError(stage: stage, errno: lastErrno(), subject: name)
+        }
         let sync: (first: Int32, second: Int32)
         do { sync = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release() } catch {
             throw LaunchError(stage: .clone, errno: error, subject: name)
@@ -91,7 +93,10 @@ public enum Launch {
         }
         while true {
             let message: UnixSocket.Message
-            do { message = try UnixSocket.receive(parentEnd.raw, limit: MemoryLayout<LaunchRecord>.size, descriptorLimit: 1) } catch {
+            do {
+                message = try UnixSocket.receive(
+                    parentEnd.raw, limit: MemoryLayout<LaunchRecord>.size, descriptorLimit: 1)
+            } catch {
                 throw LaunchError(stage: .clone, errno: error, subject: plan.name)
             }
             if message.bytes.isEmpty { return }

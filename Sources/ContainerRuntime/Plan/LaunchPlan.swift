@@ -264,11 +264,14 @@ public struct LaunchPlan: ~Copyable {
         child.noNewPrivileges = process.noNewPrivileges
         if let seccomp = process.seccomp {
             let bytes = arena.allocate(seccomp.instructions.count)
-            seccomp.instructions.withUnsafeBytes { bytes.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(bytes), byteCount: $0.count) }
+            seccomp.instructions.withUnsafeBytes {
+                bytes.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(bytes), byteCount: $0.count)
+            }
             child.seccompFilter = UnsafePointer(bytes.assumingMemoryBound(to: sock_filter.self))
             child.seccompLength = UInt16(seccomp.instructions.count / MemoryLayout<sock_filter>.stride)
         }
-        child.limits = arena.table(process.limits.map { LimitStep(resource: $0.resource, soft: $0.soft, hard: $0.hard) })
+        child.limits = arena.table(
+            process.limits.map { LimitStep(resource: $0.resource, soft: $0.soft, hard: $0.hard) })
         child.umask = process.umask
         child.oomScore = process.oomScoreAdjustment.map { arena.string(String($0)) }
         child.hasTerminal = process.hasTerminal

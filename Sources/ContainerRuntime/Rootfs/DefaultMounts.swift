@@ -24,7 +24,10 @@ public enum DefaultMounts {
         shm: SharedMemory, hasOwnPID: Bool, hasOwnNetwork: Bool, terminalGroup: UInt32?
     ) -> [Mount] {
         var mounts: [Mount] = []
-        func add(_ source: Mount.Source, _ destination: String, noExecute: Bool = true, noDevices: Bool = true, readOnly: Bool = false) {
+        func add(
+            _ source: Mount.Source, _ destination: String, noExecute: Bool = true, noDevices: Bool = true,
+            readOnly: Bool = false
+        ) {
             var mount = Mount(source, at: destination)
             mount.noSuid = true
             mount.noExecute = noExecute
@@ -39,7 +42,8 @@ public enum DefaultMounts {
         add(.filesystem(type: "devpts", options: pts), "/dev/pts", noDevices: false)
         add(.filesystem(type: "mqueue", options: []), "/dev/mqueue")
         switch shm {
-        case .new(let bytes): add(.filesystem(type: "tmpfs", options: [("mode", "1777"), ("size", "\(bytes)")]), "/dev/shm")
+        case .new(let bytes):
+            add(.filesystem(type: "tmpfs", options: [("mode", "1777"), ("size", "\(bytes)")]), "/dev/shm")
         case .path(let path): add(.bind(path: path, recursive: false), "/dev/shm")
         }
         add(
@@ -56,5 +60,7 @@ public enum DefaultPaths {
         "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap",
         "/sys/firmware", "/sys/fs/selinux",
     ]
-    public static let readOnly = ["/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+    public static let readOnly = [
+        "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+    ]
 }

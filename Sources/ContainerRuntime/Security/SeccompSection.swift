@@ -76,7 +76,8 @@ enum SeccompSection {
             for name in rule.names {
                 let call = seccomp_syscall_resolve_name(name)
                 if call == __NR_SCMP_ERROR {
-                    warn("seccomp: the system call `\(name)` is unknown to libseccomp; the default action applies to it")
+                    warn(
+                        "seccomp: the system call `\(name)` is unknown to libseccomp; the default action applies to it")
                     continue
                 }
                 for group in groups {
@@ -98,7 +99,9 @@ enum SeccompSection {
         let token = seccomp_arch_resolve_name(short)
         if token == 0 { throw RuntimeError("linux.seccomp.architectures: `\(name)` is unknown") }
         let code = seccomp_arch_add(context, token)
-        if code != 0, code != -EEXIST { throw RuntimeError("add the seccomp architecture", name, Errno(rawValue: -code)) }
+        if code != 0, code != -EEXIST {
+            throw RuntimeError("add the seccomp architecture", name, Errno(rawValue: -code))
+        }
     }
 
     // SCMP_ACT_*: values of linux/seccomp.h that libseccomp has as macros.

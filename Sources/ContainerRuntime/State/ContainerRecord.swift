@@ -64,7 +64,8 @@ package struct ContainerRecord: Sendable {
         let json: JSON = [
             "id": .string(id), "version": .string(version), "bundle": .string(bundle), "rootfs": .string(rootfs),
             "pid": .int(Int64(process.pid)), "startTime": .int(Int64(clamping: process.startTime)),
-            "bootID": .string(bootID), "created": .int(created.seconds), "createdNanoseconds": .int(Int64(created.nanoseconds)),
+            "bootID": .string(bootID), "created": .int(created.seconds),
+            "createdNanoseconds": .int(Int64(created.nanoseconds)),
             "namespaces": .int(Int64(bitPattern: namespaces)), "cgroup": .array(cgroup.directories.map { .string($0) }),
             "annotations": .object(JSONObject(annotations.map { (key: $0.name, value: .string($0.value)) })),
         ]
@@ -82,17 +83,21 @@ package struct ContainerRecord: Sendable {
             if File.exists(directory) { throw RuntimeError("container `\(id)` is being created") }
             throw RuntimeError("container `\(id)` does not exist: container does not exist")
         }
-        func damaged(_ what: String) -> RuntimeError { RuntimeError("the state of container `\(id)` is damaged: \(what)") }
+        func damaged(_ what: String) -> RuntimeError {
+            RuntimeError("the state of container `\(id)` is damaged: \(what)")
+        }
         do {
             let fields = try RuntimeFields(try JSON.parse(bytes, depthLimit: 8), path: "state.json")
-            guard let pid: Int32 = try fields.integer("pid"), let startTime: UInt64 = try fields.integer("startTime"), pid > 0,
+            guard let pid: Int32 = try fields.integer("pid"), let startTime: UInt64 = try fields.integer("startTime"),
+                pid > 0,
                 try fields.required("id") == id
             else { throw damaged("no process") }
             var record = ContainerRecord(
                 id: id, version: try fields.required("version"), bundle: try fields.required("bundle"),
                 rootfs: try fields.required("rootfs"), process: ProcessIdentity(pid: pid, startTime: startTime),
                 namespaces: UInt64(bitPattern: try fields.integer("namespaces") ?? 0),
-                cgroup: Cgroup(directories: try fields.absolutePaths("cgroup")), annotations: try fields.stringMap("annotations"))
+                cgroup: Cgroup(directories: try fields.absolutePaths("cgroup")),
+                annotations: try fields.stringMap("annotations"))
             record.bootID = try fields.string("bootID") ?? ""
             record.created = Timestamp(
                 seconds: try fields.integer("created") ?? 0, nanoseconds: try fields.integer("createdNanoseconds") ?? 0)

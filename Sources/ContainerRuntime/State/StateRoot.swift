@@ -18,7 +18,8 @@ package struct StateRoot: Sendable {
     /// - Parameter path: absolute, or relative to the current directory; nil is the user's default.
     package init(_ path: String?) throws(RuntimeError) {
         if let path {
-            let current = try describing("read", "the current directory") { () throws(Errno) in try Directory.current() }
+            let current = try describing("read", "the current directory") { () throws(Errno) in try Directory.current()
+            }
             self.path = path.hasPrefix("/") ? path : current + "/" + path
         } else {
             self.path = StateRoot.defaultPath()

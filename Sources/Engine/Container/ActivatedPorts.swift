@@ -38,7 +38,8 @@ extension Engine {
         for text in texts {
             if text.hasPrefix("mode=") {
                 guard !last.isEmpty, text == "mode=activate" || text == "mode=forward" else {
-                    throw EngineError("invalid port \"\(text)\": behind a port, mode=activate or mode=forward can be given")
+                    throw EngineError(
+                        "invalid port \"\(text)\": behind a port, mode=activate or mode=forward can be given")
                 }
                 for index in last where text == "mode=activate" { try activate(&ports[index]) }
                 continue
@@ -55,7 +56,8 @@ extension Engine {
     private static func activate(_ port: inout PortRecord) throws(EngineError) {
         if port.hostPort == 0 {
             throw EngineError(
-                "invalid port \"\(port.containerPort),mode=activate\": it needs a host port, as in -p 8080:\(port.containerPort),mode=activate")
+                "invalid port \"\(port.containerPort),mode=activate\": it needs a host port, as in -p 8080:\(port.containerPort),mode=activate"
+            )
         }
         port.isActivated = true
     }
@@ -67,7 +69,9 @@ extension Engine {
         if record.sharesHostPID || pod.map({ $0.shares("pid") && $0.hasInfra }) == true {
             throw EngineError("mode=activate needs a pid namespace of the container's own: do not share it")
         }
-        if record.usesInit { throw EngineError("mode=activate and --init cannot be used together: init would get the sockets") }
+        if record.usesInit {
+            throw EngineError("mode=activate and --init cannot be used together: init would get the sockets")
+        }
     }
 
     /// Binds the sockets that the container's program gets.
@@ -117,7 +121,9 @@ extension ContainerRecord {
     /// The single ports with mode=activate, each once, in the order of the program's descriptors.
     var activatedPorts: [PortRecord] {
         var ports: [PortRecord] = []
-        for port in self.ports.filter(\.isActivated).flatMap(\.singles) where !ports.contains(port) { ports.append(port) }
+        for port in self.ports.filter(\.isActivated).flatMap(\.singles) where !ports.contains(port) {
+            ports.append(port)
+        }
         return ports
     }
 }

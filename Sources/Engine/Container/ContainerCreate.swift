@@ -23,7 +23,8 @@ extension Engine {
     }
 
     private func create(
-        _ settings: ContainerRecord, _ request: ContainerRequest, _ image: (record: ImageRecord, name: String)?, _ pod: PodRecord?
+        _ settings: ContainerRecord, _ request: ContainerRequest, _ image: (record: ImageRecord, name: String)?,
+        _ pod: PodRecord?
     ) throws(EngineError) -> Container {
         var record = settings
         if let image { merge(image, request, &record) } else { try mergeRootDirectory(request, &record) }
@@ -97,7 +98,9 @@ extension Engine {
     /// The last part of the image's name without tag: `docker.io/library/nginx:latest` is `nginx`.
     static func shortName(_ record: ContainerRecord) -> String {
         let path = record.imageName.split(separator: "/").last.map(String.init) ?? ""
-        let name = path.prefix { $0 != ":" && $0 != "@" }.filter { $0.isASCII && ($0.isLetter || $0.isNumber || "_.-".contains($0)) }
+        let name = path.prefix { $0 != ":" && $0 != "@" }.filter {
+            $0.isASCII && ($0.isLetter || $0.isNumber || "_.-".contains($0))
+        }
         return name.isEmpty ? String(record.id.prefix(12)) : String(name)
     }
 
@@ -113,7 +116,8 @@ extension Engine {
         } catch {
             if case .notKnown = error.cause {
                 throw EngineError(
-                    "\(error.description); pull it with 'samara pull' or load it with 'samara load -i ARCHIVE'", kind: .noSuchImage)
+                    "\(error.description); pull it with 'samara pull' or load it with 'samara load -i ARCHIVE'",
+                    kind: .noSuchImage)
             }
             throw EngineError(error.description)
         }
@@ -135,12 +139,16 @@ extension Engine {
         record.environment = Engine.environment(config.env, request, record)
         var labels = config.labels.map { (key: $0.key, value: $0.value) }
         for label in request.settings.labels {
-            if let index = labels.firstIndex(where: { $0.key == label.key }) { labels[index].value = label.value } else {
+            if let index = labels.firstIndex(where: { $0.key == label.key }) {
+                labels[index].value = label.value
+            } else {
                 labels.append(label)
             }
         }
         record.labels = labels.sorted { $0.key < $1.key }
-        if let text = request.stopSignal ?? nonEmpty(config.stopSignal), let number = SignalNumber.parse(text) { record.stopSignal = number }
+        if let text = request.stopSignal ?? nonEmpty(config.stopSignal), let number = SignalNumber.parse(text) {
+            record.stopSignal = number
+        }
         record.exposedPorts = Array(Set(config.exposedPorts + request.exposed)).sorted()
     }
 
@@ -164,7 +172,9 @@ extension Engine {
         var entries: [(name: String, text: String)] = []
         func set(_ text: String) {
             let name = String(text.prefix { $0 != "=" })
-            if let index = entries.firstIndex(where: { $0.name == name }) { entries[index].text = text } else {
+            if let index = entries.firstIndex(where: { $0.name == name }) {
+                entries[index].text = text
+            } else {
                 entries.append((name, text))
             }
         }
@@ -198,7 +208,8 @@ extension Engine {
             }
             if pod.shares("uts"), pod.hasInfra, record.hostname != nil, !request.createsPod {
                 throw EngineError(
-                    "invalid config provided: cannot set hostname when joining the pod UTS namespace: invalid configuration")
+                    "invalid config provided: cannot set hostname when joining the pod UTS namespace: invalid configuration"
+                )
             }
             if pod.shares("uts"), pod.hasInfra {
                 record.hostname = nil
@@ -219,7 +230,8 @@ extension Engine {
         }
         if record.ports.contains(where: { !$0.isActivated }), record.network != .private {
             throw EngineError(
-                "ports cannot be published with --network \(record.network.text): the container has no network of its own to forward to")
+                "ports cannot be published with --network \(record.network.text): the container has no network of its own to forward to"
+            )
         }
     }
 
@@ -243,11 +255,13 @@ extension Engine {
             throw EngineError("a command, variable or name contains a NUL byte")
         }
         if record.command.isEmpty, record.entrypoint.isEmpty {
-            throw EngineError("no command or entrypoint provided, and no CMD or ENTRYPOINT from image: invalid argument")
+            throw EngineError(
+                "no command or entrypoint provided, and no CMD or ENTRYPOINT from image: invalid argument")
         }
         if !record.workingDirectory.hasPrefix("/") {
             throw EngineError(
-                "invalid working directory \"\(record.workingDirectory)\": it must be an absolute path: invalid argument")
+                "invalid working directory \"\(record.workingDirectory)\": it must be an absolute path: invalid argument"
+            )
         }
         if let hostname = record.hostname, hostname.utf8.count > 64 {
             throw EngineError("invalid hostname \"\(hostname)\": longer than 64 bytes: invalid argument")
@@ -259,7 +273,8 @@ extension Engine {
         for mount in mounts {
             // CVE-2019-16884: nothing may hide the kernel's own view of the container.
             if mount.destination == "/" || mount.destination == "/proc" || mount.destination.hasPrefix("/proc/") {
-                throw EngineError("cannot mount at \(mount.destination): the container's root and /proc are the engine's")
+                throw EngineError(
+                    "cannot mount at \(mount.destination): the container's root and /proc are the engine's")
             }
             if !seen.insert(mount.destination).inserted {
                 throw EngineError("\(mount.destination): duplicate mount destination")

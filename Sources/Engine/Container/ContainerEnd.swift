@@ -19,7 +19,9 @@ extension Engine {
         }
         let seconds = max(0, timeout ?? record.stopTimeout)
         if seconds > 0, send(record.stopSignal, to: process) {
-            if waitForEnd(monitor, milliseconds: Int32(clamping: seconds.multipliedReportingOverflow(by: 1000).partialValue)) {
+            if waitForEnd(
+                monitor, milliseconds: Int32(clamping: seconds.multipliedReportingOverflow(by: 1000).partialValue))
+            {
                 return try settle(record)
             }
             warn(
@@ -46,7 +48,8 @@ extension Engine {
             try? File.write(mark, [])
         }
         if !send(signal, to: process), process.isAlive {
-            throw EngineError("cannot send signal \(signal) to container \(container.record.id): operation not permitted")
+            throw EngineError(
+                "cannot send signal \(signal) to container \(container.record.id): operation not permitted")
         }
         if signal == SIGKILL { _ = waitForEnd(monitor, milliseconds: 10_000) }
     }
@@ -104,7 +107,8 @@ extension Engine {
         let state = try loadState(record.id)
         if state.status == .running {
             guard force else {
-                throw EngineError("container \(record.id) was started meanwhile: container state improper", exitCode: 2, kind: .inUse)
+                throw EngineError(
+                    "container \(record.id) was started meanwhile: container state improper", exitCode: 2, kind: .inUse)
             }
             // By a command that had the lock, or its monitor did. To stop it, the lock must be free for others again.
             _ = consume lock
@@ -180,7 +184,9 @@ extension Engine {
     func settle(_ record: ContainerRecord) throws(EngineError) {
         guard File.exists(paths.container(record.id)) else { return }
         let state = try loadState(record.id)
-        guard state.status == .exited, let monitor = state.monitor, !monitor.isAlive || state.boot != Engine.boot else { return }
+        guard state.status == .exited, let monitor = state.monitor, !monitor.isAlive || state.boot != Engine.boot else {
+            return
+        }
         warn("container \(record.name): \(state.error)")
         var corrected = state
         corrected.monitor = nil

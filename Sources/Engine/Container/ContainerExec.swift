@@ -134,7 +134,9 @@ extension Engine {
         _ = OwnedFD(result.second)
         defer { Process.reap(child) }
         // The child ends without a word when all went well.
-        if case .failed(let code, let text) = AttachClient.waitForStart(mine) { throw EngineError(text, exitCode: code) }
+        if case .failed(let code, let text) = AttachClient.waitForStart(mine) {
+            throw EngineError(text, exitCode: code)
+        }
         return 0
     }
 }

@@ -121,7 +121,9 @@ struct ContainerMonitor {
         }
     }
 
-    private func launch(_ plan: borrowing LaunchPlan, _ state: inout ContainerState) throws(EngineError) -> MonitoredProcess {
+    private func launch(_ plan: borrowing LaunchPlan, _ state: inout ContainerState) throws(EngineError)
+        -> MonitoredProcess
+    {
         let launched: LaunchedProcess
         var streams: ProcessStreams
         do {
@@ -154,7 +156,8 @@ struct ContainerMonitor {
         state.status = .running
         state.process = ProcessIdentity(pid: launched.pid)
         state.monitor = ProcessIdentity(pid: Process.id)
-        state.mountNamespace = home.namespaces.contains(.pid) || record.sharesHostPID ? MountNamespace.of(launched.pid) : nil
+        state.mountNamespace =
+            home.namespaces.contains(.pid) || record.sharesHostPID ? MountNamespace.of(launched.pid) : nil
         state.boot = Engine.boot
         state.started = Timestamp.now
         state.finished = nil
@@ -171,7 +174,9 @@ struct ContainerMonitor {
     }
 
     private func restarts(_ state: ContainerState) -> Bool {
-        if File.exists(engine.paths.stopMark(record.id)) || !File.exists(engine.paths.container(record.id)) { return false }
+        if File.exists(engine.paths.stopMark(record.id)) || !File.exists(engine.paths.container(record.id)) {
+            return false
+        }
         let parts = record.restartPolicy.split(separator: ":")
         switch parts.first {
         case "always", "unless-stopped": break

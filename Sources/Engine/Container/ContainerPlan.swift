@@ -104,7 +104,10 @@ struct ContainerPlanner {
             mounts.append(mount)
         }
         mounts.append(try containerEnvironmentFile(directory))
-        for entry in (pod?.mounts.filter { inherited in !record.mounts.contains { $0.destination == inherited.destination } } ?? []) + record.mounts {
+        for entry
+            in (pod?.mounts.filter { inherited in !record.mounts.contains { $0.destination == inherited.destination } }
+            ?? []) + record.mounts
+        {
             mounts.append(try mount(of: entry))
         }
         return mounts
@@ -179,7 +182,9 @@ extension Engine {
     }
 
     func seccomp(for capabilities: CapabilitySets) throws(EngineError) -> SeccompProgram {
-        do { return try SeccompProfile.podmanDefault(capabilities: capabilities.bounding).compiled(cache: paths.cache) } catch {
+        do {
+            return try SeccompProfile.podmanDefault(capabilities: capabilities.bounding).compiled(cache: paths.cache)
+        } catch {
             throw EngineError(error)
         }
     }

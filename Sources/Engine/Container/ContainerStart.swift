@@ -33,7 +33,8 @@ extension Engine {
         defer { extendLifetime(lock) }
         let state = try loadState(record.id)
         if state.status == .running || state.status == .stopping || state.status == .paused {
-            throw EngineError("container \(record.id) is already running: container state improper", kind: .stateImproper)
+            throw EngineError(
+                "container \(record.id) is already running: container state improper", kind: .stateImproper)
         }
         let pod = try record.podID.map { (id) throws(EngineError) in try loadPodRecord(id) }
         let home = try prepareNamespaces(record, pod)
@@ -43,7 +44,9 @@ extension Engine {
         let planner = ContainerPlanner(engine: self, record: record, pod: pod, joined: home.namespaces)
         var spec = try planner.spec()
         if spec.newNamespaces.contains(.user) {
-            do throws(Errno) { spec.idMap = try IDMap.identity() } catch { throw EngineError("read", "/proc/self/uid_map", error) }
+            do throws(Errno) { spec.idMap = try IDMap.identity() } catch {
+                throw EngineError("read", "/proc/self/uid_map", error)
+            }
         }
         let plan = LaunchPlan(spec, name: record.name, base: paths.root, emptyDirectory: paths.empty)
         let windowSize = record.hasTerminal ? SessionOptions(forwardsInput: false, hasTerminal: true).windowSize : nil
@@ -138,7 +141,7 @@ extension Engine {
             let state = try ensureSandbox(
                 SandboxSpec(
                     id: record.id, name: record.name, hostname: record.hostname ?? String(record.id.prefix(12)),
-                    namespaces: [.network, .uts, .ipc, .mount], 
+                    namespaces: [.network, .uts, .ipc, .mount],
                     network: .full(ports: record.ports.filter { !$0.isActivated }, options: record.networkOptions),
                     shmSize: record.shmSize))
             return NamespaceHome(keeper: state.keeper, namespaces: [.user, .network, .uts], ownsSandbox: true)

@@ -21,12 +21,15 @@ extension Engine {
             case .none: names.append(("127.0.0.1", "\(hostname) \(record.name)"))
             default: break
             }
-            try writeEtc("\(directory)/hosts", Engine.hostsText(added: record.addedHosts, names, addresses, isHost: record.network == .host))
+            try writeEtc(
+                "\(directory)/hosts",
+                Engine.hostsText(added: record.addedHosts, names, addresses, isHost: record.network == .host))
         }
         try writeEtc(
             "\(directory)/resolv.conf",
             Engine.resolvText(
-                servers: record.dnsServers, search: record.dnsSearch, options: record.dnsOptions, network: record.network,
+                servers: record.dnsServers, search: record.dnsSearch, options: record.dnsOptions,
+                network: record.network,
                 addresses: addresses))
     }
 
@@ -41,7 +44,9 @@ extension Engine {
             names.append(("127.0.0.1", member.record.name))
         }
         if pod.managesHosts {
-            try? writeEtc("\(directory)/hosts", Engine.hostsText(added: pod.addedHosts, names, addresses, isHost: pod.network == .host))
+            try? writeEtc(
+                "\(directory)/hosts",
+                Engine.hostsText(added: pod.addedHosts, names, addresses, isHost: pod.network == .host))
         }
         try? writeEtc("\(directory)/hostname", pod.hostname + "\n")
         try? writeEtc(
@@ -88,7 +93,9 @@ extension Engine {
         let inherited = host.split(separator: "\n").map(String.init)
         let domains =
             search.isEmpty
-            ? inherited.filter { $0.hasPrefix("search ") }.flatMap { $0.split(separator: " ").dropFirst().map(String.init) }
+            ? inherited.filter { $0.hasPrefix("search ") }.flatMap {
+                $0.split(separator: " ").dropFirst().map(String.init)
+            }
             : search.filter { $0 != "." }
         if !domains.isEmpty { lines.append("search " + domains.joined(separator: " ")) }
         // samara-net asks the host's servers, those on the host's loopback too, which a pod cannot reach itself.
@@ -98,7 +105,8 @@ extension Engine {
         let addresses = servers.isEmpty ? inheritedServers : servers
         lines += addresses.map { "nameserver \($0)" }
         let settings =
-            options.isEmpty ? inherited.filter { $0.hasPrefix("options ") } : ["options " + options.joined(separator: " ")]
+            options.isEmpty
+            ? inherited.filter { $0.hasPrefix("options ") } : ["options " + options.joined(separator: " ")]
         return (lines + settings).map { $0 + "\n" }.joined()
     }
 }

@@ -36,7 +36,8 @@ enum NetworkText {
             throw EngineError("invalid network \"\(text)\": name a container, as in container:web")
         default:
             throw EngineError(
-                "unable to find network with name or ID \(text): network not found; use none, host, private or container:NAME")
+                "unable to find network with name or ID \(text): network not found; use none, host, private or container:NAME"
+            )
         }
     }
 }

@@ -8,7 +8,9 @@ public enum NameOwner: Equatable, Sendable {
     case pod(String)
 
     public var id: String {
-        switch self { case .container(let id), .pod(let id): id }
+        switch self {
+        case .container(let id), .pod(let id): id
+        }
     }
 }
 

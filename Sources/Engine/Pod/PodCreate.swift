@@ -22,7 +22,8 @@ extension Engine {
         if record.network == .host { record.shares.removeAll { $0 == "net" } }
         if !record.ports.isEmpty, record.network != .private || !record.hasInfra || !record.shares("net") {
             throw EngineError(
-                "ports can be published only by a pod with a network of its own: remove -p, or share net and use --network private")
+                "ports can be published only by a pod with a network of its own: remove -p, or share net and use --network private"
+            )
         }
         if record.hasInfra {
             record.infraID = NameTable.newID()
@@ -75,7 +76,9 @@ extension Engine {
     private func reserveInfraName(_ record: PodRecord) throws(EngineError) {
         try NameTable.check(record.infraName)
         if let owner = try nameTable.reserve(record.infraName, for: .pod(record.id)) {
-            throw EngineError("the infra container name \"\(record.infraName)\" is already in use by \(owner.id): that name is already in use")
+            throw EngineError(
+                "the infra container name \"\(record.infraName)\" is already in use by \(owner.id): that name is already in use"
+            )
         }
     }
 

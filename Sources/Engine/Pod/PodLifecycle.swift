@@ -11,13 +11,17 @@ extension Engine {
         let lock = try lock(pod.id)
         defer { extendLifetime(lock) }
         guard File.exists(paths.pod(pod.id)) else { throw EngineError.noSuchPod(pod.name) }
-        if sandbox(pod.id) == nil, let orphan = try members(of: pod.id).first(where: { $0.isRunning && $0.record.network == .pod }) {
+        if sandbox(pod.id) == nil,
+            let orphan = try members(of: pod.id).first(where: { $0.isRunning && $0.record.network == .pod })
+        {
             throw EngineError(
                 "pod \(pod.name) has lost its keeper process while container \(orphan.record.name) still runs in the old namespaces; 'samara pod restart \(pod.name)' brings it back: container state improper",
                 kind: .stateImproper)
         }
         var namespaces: NamespaceSet = [.mount]
-        for (share, namespace) in [("net", NamespaceSet.network), ("ipc", .ipc), ("uts", .uts), ("pid", .pid), ("cgroup", .cgroup)]
+        for (share, namespace) in [
+            ("net", NamespaceSet.network), ("ipc", .ipc), ("uts", .uts), ("pid", .pid), ("cgroup", .cgroup),
+        ]
         where pod.shares(share) { namespaces.insert(namespace) }
         var network: SandboxSpec.Network?
         if pod.shares("net") {
@@ -146,7 +150,8 @@ extension Engine {
         guard let first = failures.first else { return }
         let lines = failures.map(\.message)
         throw EngineError(
-            failures.count == 1 ? first.message : "\(failures.count) errors occurred:\n\t* " + lines.joined(separator: "\n\t* "),
+            failures.count == 1
+                ? first.message : "\(failures.count) errors occurred:\n\t* " + lines.joined(separator: "\n\t* "),
             exitCode: first.exitCode, kind: first.kind)
     }
 

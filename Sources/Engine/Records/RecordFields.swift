@@ -23,7 +23,8 @@ extension JSON {
         return Timestamp(seconds: seconds, nanoseconds: Int32(truncatingIfNeeded: nanoseconds))
     }
     func process(_ key: String) -> ProcessIdentity? {
-        guard let pair = self[key]?.arrayValue, pair.count == 2, let pid = pair[0].intValue, let start = pair[1].intValue
+        guard let pair = self[key]?.arrayValue, pair.count == 2, let pid = pair[0].intValue,
+            let start = pair[1].intValue
         else { return nil }
         return ProcessIdentity(pid: Int32(truncatingIfNeeded: pid), startTime: UInt64(bitPattern: start))
     }

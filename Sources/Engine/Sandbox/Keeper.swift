@@ -29,7 +29,9 @@ struct Keeper {
         }
         // Blocked before "ready": from then on a stop may come.
         detach(keeping: tap)
-        guard let signals = try? SignalDescriptor(blocking: SignalSet([SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGQUIT, SIGPIPE]))
+        guard
+            let signals = try? SignalDescriptor(
+                blocking: SignalSet([SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGQUIT, SIGPIPE]))
         else { Process.exitNow(1) }
         _ = try? UnixSocket.send(readySocket, [0])
         serve(SocketMint(tap: tap >= 0 ? OwnedFD(tap) : nil), signals)
@@ -45,7 +47,9 @@ struct Keeper {
                 throw EngineError("cannot separate the mounts of \(spec.name): \(lastErrno().text)")
             }
             if spec.namespaces.contains(.ipc),
-                mount("shm", shmDirectory, "tmpfs", UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC), "mode=1777,size=\(spec.shmSize)") != 0
+                mount(
+                    "shm", shmDirectory, "tmpfs", UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
+                    "mode=1777,size=\(spec.shmSize)") != 0
             {
                 throw EngineError("cannot mount the shared memory of \(spec.name): \(lastErrno().text)")
             }
@@ -82,7 +86,9 @@ struct Keeper {
             try? polls.wait(timeoutMilliseconds: nil)
             if let descriptor = starter?.raw, polls.events(starterIndex) != [] {
                 // The engine says that this sandbox is recorded. If it died before, nobody would ever find it.
-                guard let word = try? UnixSocket.receive(descriptor, limit: 8), word.bytes == [1] else { Process.exitNow(1) }
+                guard let word = try? UnixSocket.receive(descriptor, limit: 8), word.bytes == [1] else {
+                    Process.exitNow(1)
+                }
                 starter = nil
             }
             while polls.events(signalIndex) != [], let signal = signals.next() {

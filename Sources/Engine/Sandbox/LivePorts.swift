@@ -52,7 +52,8 @@ extension Engine {
     /// The counters of the process that forwards for a running pod or container, by name; nil when there is none.
     public func networkStatistics(of id: String) -> [(name: String, value: UInt64)]? {
         guard sandbox(id)?.network?.isAlive == true,
-            let client = try? NetClient.connect(path: paths.sandboxControl(id)), let statistics = try? client.statistics()
+            let client = try? NetClient.connect(path: paths.sandboxControl(id)),
+            let statistics = try? client.statistics()
         else { return nil }
         return statistics.fields
     }
@@ -72,7 +73,8 @@ extension Engine {
     ) throws(EngineError) -> [PortRecord] {
         var recorded = recorded
         let added = try Engine.parsePorts(change.published)
-        let patterns = try change.unpublished.map { (text) throws(EngineError) in (text, try Engine.parsePorts([text])) }
+        let patterns = try change.unpublished.map { (text) throws(EngineError) in (text, try Engine.parsePorts([text]))
+        }
         let state = sandbox(id)
         var current = state?.ports ?? recorded
         var removed: [PortRecord] = []
@@ -178,7 +180,8 @@ extension [PortRecord] {
     /// Removes the entry of which the kernel made `port`: its host port may have been left to the kernel.
     mutating func removeOne(publishedAs port: PortRecord) {
         var singles = flatMap(\.singles)
-        let index = singles.firstIndex(of: port)
+        let index =
+            singles.firstIndex(of: port)
             ?? singles.firstIndex {
                 $0.hostPort == 0 && $0.containerPort == port.containerPort && $0.transport == port.transport
                     && $0.hostIP == port.hostIP

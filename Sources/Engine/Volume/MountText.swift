@@ -36,7 +36,9 @@ enum MountText {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         guard (1...3).contains(parts.count), !parts.contains("") else { throw invalid("an empty part") }
         let destination = parts.count == 1 ? parts[0] : parts[1]
-        guard destination.hasPrefix("/") else { throw invalid("the destination \(destination) is not an absolute path") }
+        guard destination.hasPrefix("/") else {
+            throw invalid("the destination \(destination) is not an absolute path")
+        }
         var mount: MountRecord
         if parts.count == 1 {
             mount = MountRecord(kind: .volume, source: NameTable.newID(), destination: clean(destination))
@@ -45,7 +47,8 @@ enum MountText {
             mount = MountRecord(kind: .bind, source: try absolute(parts[0]), destination: clean(destination))
         } else {
             guard Engine.isVolumeName(parts[0]) else {
-                throw invalid("\"\(parts[0])\" is neither an absolute path nor a volume name ([a-zA-Z0-9][a-zA-Z0-9_.-]*)")
+                throw invalid(
+                    "\"\(parts[0])\" is neither an absolute path nor a volume name ([a-zA-Z0-9][a-zA-Z0-9_.-]*)")
             }
             mount = MountRecord(kind: .volume, source: parts[0], destination: clean(destination))
         }
@@ -56,7 +59,8 @@ enum MountText {
     }
 
     private static let options: Set<String> = [
-        "rbind", "bind", "private", "rprivate", "slave", "rslave", "shared", "rshared", "exec", "noexec", "suid", "nosuid",
+        "rbind", "bind", "private", "rprivate", "slave", "rslave", "shared", "rshared", "exec", "noexec", "suid",
+        "nosuid",
         "dev", "nodev", "copy", "nocopy", "z", "Z",
     ]
 
@@ -67,7 +71,8 @@ enum MountText {
         case _ where options.contains(option): mount.options.append(option)
         default:
             throw EngineError(
-                "invalid mount option \"\(option)\" in \"\(text)\"; known are ro, rw, \(options.sorted().joined(separator: ", "))")
+                "invalid mount option \"\(option)\" in \"\(text)\"; known are ro, rw, \(options.sorted().joined(separator: ", "))"
+            )
         }
     }
 
@@ -103,9 +108,12 @@ enum MountText {
             guard !source.isEmpty else { throw EngineError("invalid --mount \(text): a bind mount needs a source") }
             mount = MountRecord(kind: .bind, source: try absolute(source), destination: clean(destination))
         case "volume":
-            mount = MountRecord(kind: .volume, source: source.isEmpty ? NameTable.newID() : source, destination: clean(destination))
+            mount = MountRecord(
+                kind: .volume, source: source.isEmpty ? NameTable.newID() : source, destination: clean(destination))
             mount.isAnonymous = source.isEmpty
-            guard Engine.isVolumeName(mount.source) else { throw EngineError("invalid --mount \(text): bad volume name \(source)") }
+            guard Engine.isVolumeName(mount.source) else {
+                throw EngineError("invalid --mount \(text): bad volume name \(source)")
+            }
         case "tmpfs":
             mount = MountRecord(kind: .tmpfs, source: "", destination: clean(destination))
             mount.options = pairs + rest.filter { $0 != "ro" && $0 != "rw" }

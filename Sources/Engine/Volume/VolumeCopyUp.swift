@@ -23,11 +23,14 @@ extension Engine {
 
     private func imageHas(_ record: ContainerRecord, _ destination: String) -> Bool {
         record.layers.contains { layer in
-            guard let root = try? File.open("\(paths.root)/layers/\(layer)/diff", O_PATH | O_DIRECTORY) else { return false }
+            guard let root = try? File.open("\(paths.root)/layers/\(layer)/diff", O_PATH | O_DIRECTORY) else {
+                return false
+            }
             let relative = destination.drop { $0 == "/" }
-            return (try? File.open2(
-                String(relative), O_PATH | O_DIRECTORY, resolve: UInt64(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS),
-                at: root.raw)) != nil
+            return
+                (try? File.open2(
+                    String(relative), O_PATH | O_DIRECTORY, resolve: UInt64(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS),
+                    at: root.raw)) != nil
         }
     }
 
@@ -61,7 +64,9 @@ extension Engine {
         // A second lower directory makes an overlay of a single layer; the empty one adds nothing.
         let layers = record.layers.map { "layers/\($0)/diff" } + [paths.empty]
         _ = try checked(
-            mount("overlay", paths.rootMountPoint, "overlay", UInt(MS_RDONLY), "userxattr,lowerdir=" + layers.joined(separator: ":")))
+            mount(
+                "overlay", paths.rootMountPoint, "overlay", UInt(MS_RDONLY),
+                "userxattr,lowerdir=" + layers.joined(separator: ":")))
         let root = try File.open(paths.rootMountPoint, O_PATH | O_DIRECTORY)
         let source = try File.open2(
             String(destination.drop { $0 == "/" }), O_RDONLY | O_DIRECTORY,
@@ -101,7 +106,10 @@ enum TreeCopy {
         // The owner first: chown clears the set-id bits that chmod then sets.
         _ = try checked(fchown(target.raw, status.owner, status.group))
         _ = try checked(fchmod(target.raw, status.permissions))
-        var times = [timespec(tv_sec: Int(status.modifiedSeconds), tv_nsec: 0), timespec(tv_sec: Int(status.modifiedSeconds), tv_nsec: 0)]
+        var times = [
+            timespec(tv_sec: Int(status.modifiedSeconds), tv_nsec: 0),
+            timespec(tv_sec: Int(status.modifiedSeconds), tv_nsec: 0),
+        ]
         _ = try checked(futimens(target.raw, &times))
     }
 }

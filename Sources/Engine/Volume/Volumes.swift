@@ -18,7 +18,9 @@ extension Engine {
         if Engine.isVolumeName(name), File.exists(paths.volume(name) + "/config.json") {
             return VolumeRecord(try readRecord(paths.volume(name) + "/config.json"))
         }
-        let matches = ((try? Directory.names(paths.volumes)) ?? []).filter { !name.isEmpty && $0.hasPrefix(name) && $0.utf8.count == 64 }
+        let matches = ((try? Directory.names(paths.volumes)) ?? []).filter {
+            !name.isEmpty && $0.hasPrefix(name) && $0.utf8.count == 64
+        }
         guard matches.count == 1 else { throw EngineError.noSuchVolume(name) }
         return VolumeRecord(try readRecord(paths.volume(matches[0]) + "/config.json"))
     }

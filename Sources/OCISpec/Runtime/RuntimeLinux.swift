@@ -136,11 +136,13 @@ package struct RuntimeLinux: Sendable {
         }
     }
 
-    private static func mappings(_ fields: RuntimeFields, _ key: String) throws(RuntimeSpecError) -> [RuntimeIDMapping] {
+    private static func mappings(_ fields: RuntimeFields, _ key: String) throws(RuntimeSpecError) -> [RuntimeIDMapping]
+    {
         var result: [RuntimeIDMapping] = []
         for mapping in try fields.objects(key) {
             guard let container: UInt32 = try mapping.integer("containerID"),
-                let host: UInt32 = try mapping.integer("hostID"), let size: UInt32 = try mapping.integer("size"), size > 0,
+                let host: UInt32 = try mapping.integer("hostID"), let size: UInt32 = try mapping.integer("size"),
+                size > 0,
                 !container.addingReportingOverflow(size).overflow, !host.addingReportingOverflow(size).overflow
             else { throw RuntimeSpecError("\(mapping.path): needs containerID, hostID and a size that fit 32 bits") }
             result.append(RuntimeIDMapping(containerID: container, hostID: host, size: size))
@@ -151,15 +153,19 @@ package struct RuntimeLinux: Sendable {
     private static func device(_ fields: RuntimeFields) throws(RuntimeSpecError) -> RuntimeDevice {
         let path = try fields.required("path")
         let type = try fields.required("type")
-        guard let kind = RuntimeDevice.Kind(rawValue: type) else { throw fields.failure("type", "`\(type)` is not c, b, u or p") }
-        guard path.hasPrefix("/"), !path.split(separator: "/").contains(".."), path.split(separator: "/").count > 0 else {
+        guard let kind = RuntimeDevice.Kind(rawValue: type) else {
+            throw fields.failure("type", "`\(type)` is not c, b, u or p")
+        }
+        guard path.hasPrefix("/"), !path.split(separator: "/").contains(".."), path.split(separator: "/").count > 0
+        else {
             throw fields.failure("path", "`\(path)` must be absolute and without `..`")
         }
         let major: UInt32? = try fields.integer("major")
         let minor: UInt32? = try fields.integer("minor")
         if kind != .fifo, major == nil || minor == nil { throw fields.failure("major", "major and minor are required") }
         return RuntimeDevice(
-            path: path, kind: kind, major: major ?? 0, minor: minor ?? 0, mode: (try fields.integer("fileMode") ?? 0o666) & 0o7777,
+            path: path, kind: kind, major: major ?? 0, minor: minor ?? 0,
+            mode: (try fields.integer("fileMode") ?? 0o666) & 0o7777,
             user: try fields.integer("uid") ?? 0, group: try fields.integer("gid") ?? 0)
     }
 }

@@ -120,7 +120,10 @@ package enum MountWords {
     package static var all: [String] {
         let words = Array(attributes.keys) + Array(propagation.keys)
         let recursive = words.map { "r" + $0 }
-        return (words + recursive + ["bind", "rbind", "defaults", "remount", "tmpcopyup", "async", "sync", "dirsync", "lazytime", "mand"])
+        return
+            (words + recursive + [
+                "bind", "rbind", "defaults", "remount", "tmpcopyup", "async", "sync", "dirsync", "lazytime", "mand",
+            ])
             .sorted()
     }
 }

@@ -71,7 +71,8 @@ package struct RuntimeResources: Sendable {
             memoryLimit, memoryReservation, memorySwap, memoryKernel, memorySwappiness, cpuShares, cpuQuota, cpuBurst,
             cpuPeriod, realtimeRuntime, realtimePeriod, cpuIdle, networkClass, blockWeight,
         ]
-        return numbers.contains { $0 != nil } || disablesOOMKiller || (pidsLimit ?? 0) > 0 || cpus != nil || memoryNodes != nil
+        return numbers.contains { $0 != nil } || disablesOOMKiller || (pidsLimit ?? 0) > 0 || cpus != nil
+            || memoryNodes != nil
             || !deviceWeights.isEmpty || !readBytesPerSecond.isEmpty || !writeBytesPerSecond.isEmpty
             || !readOperationsPerSecond.isEmpty || !writeOperationsPerSecond.isEmpty || !hugePages.isEmpty
             || !networkPriorities.isEmpty || !rdma.isEmpty || !unified.isEmpty
@@ -87,7 +88,9 @@ package struct RuntimeResources: Sendable {
             memorySwappiness = try memory.integer("swappiness")
             disablesOOMKiller = try memory.bool("disableOOMKiller")
             checksBeforeUpdate = try memory.bool("checkBeforeUpdate")
-            if let swappiness = memorySwappiness, swappiness > 100 { throw memory.failure("swappiness", "must be from 0 to 100") }
+            if let swappiness = memorySwappiness, swappiness > 100 {
+                throw memory.failure("swappiness", "must be from 0 to 100")
+            }
         }
         if let cpu = try fields.fields("cpu") {
             cpuShares = try cpu.integer("shares")
@@ -104,13 +107,19 @@ package struct RuntimeResources: Sendable {
         if let block = try fields.fields("blockIO") {
             blockWeight = try block.integer("weight")
             for device in try block.objects("weightDevice") {
-                deviceWeights.append((try device.integer("major") ?? 0, try device.integer("minor") ?? 0, try device.integer("weight") ?? 0))
+                deviceWeights.append(
+                    (
+                        try device.integer("major") ?? 0, try device.integer("minor") ?? 0,
+                        try device.integer("weight") ?? 0
+                    ))
             }
             func throttles(_ key: String) throws(RuntimeSpecError) -> [Throttle] {
                 var result: [Throttle] = []
                 for item in try block.objects(key) {
                     result.append(
-                        Throttle(major: try item.integer("major") ?? 0, minor: try item.integer("minor") ?? 0, rate: try item.integer("rate") ?? 0))
+                        Throttle(
+                            major: try item.integer("major") ?? 0, minor: try item.integer("minor") ?? 0,
+                            rate: try item.integer("rate") ?? 0))
                 }
                 return result
             }
@@ -141,7 +150,9 @@ package struct RuntimeResources: Sendable {
         }
         for rule in try fields.objects("devices") { devices.append(try RuntimeResources.deviceRule(rule)) }
         unified = try fields.stringMap("unified")
-        if let bad = unified.first(where: { $0.name.contains("/") || $0.name.hasPrefix(".") || $0.name.hasPrefix("cgroup.") || !$0.name.contains(".") }) {
+        if let bad = unified.first(where: {
+            $0.name.contains("/") || $0.name.hasPrefix(".") || $0.name.hasPrefix("cgroup.") || !$0.name.contains(".")
+        }) {
             throw fields.failure("unified", "`\(bad.name)` is not the name of a controller's file")
         }
     }
@@ -150,7 +161,9 @@ package struct RuntimeResources: Sendable {
         let type = try rule.string("type") ?? "a"
         guard ["", "a", "b", "c"].contains(type) else { throw rule.failure("type", "`\(type)` is not a, b or c") }
         let access = try rule.string("access") ?? "rwm"
-        guard access.allSatisfy({ "rwm".contains($0) }) else { throw rule.failure("access", "`\(access)` must consist of r, w and m") }
+        guard access.allSatisfy({ "rwm".contains($0) }) else {
+            throw rule.failure("access", "`\(access)` must consist of r, w and m")
+        }
         func number(_ key: String) throws(RuntimeSpecError) -> Int64? {
             guard let value: Int64 = try rule.integer(key), value != -1 else { return nil }
             guard value >= 0, value <= UInt32.max else { throw rule.failure(key, "is not a device number") }

@@ -35,7 +35,9 @@ enum BindFailure {
     }
 
     private static func unprivilegedPortStart() -> String {
-        guard let bytes = try? File.read("/proc/sys/net/ipv4/ip_unprivileged_port_start", limit: 64) else { return "1024" }
+        guard let bytes = try? File.read("/proc/sys/net/ipv4/ip_unprivileged_port_start", limit: 64) else {
+            return "1024"
+        }
         return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 }
@@ -48,7 +50,9 @@ struct PortHolder: Equatable {
 
     static func find(_ port: UInt16, _ transport: PublishedPort.`Protocol`) -> PortHolder? {
         let inodes = ["", "6"].flatMap { family -> [Substring] in
-            guard let table = try? File.read("/proc/net/\(transport.rawValue)\(family)", limit: 16 << 20) else { return [] }
+            guard let table = try? File.read("/proc/net/\(transport.rawValue)\(family)", limit: 16 << 20) else {
+                return []
+            }
             return self.inodes(in: String(decoding: table, as: UTF8.self), port, listening: transport == .tcp)
         }
         if inodes.isEmpty { return nil }
@@ -56,7 +60,9 @@ struct PortHolder: Equatable {
         for name in (try? Directory.names("/proc")) ?? [] {
             guard let pid = Int32(name), let descriptors = try? Directory.names("/proc/\(pid)/fd") else { continue }
             for descriptor in descriptors {
-                guard let link = try? File.readLink("/proc/\(pid)/fd/\(descriptor)"), links.contains(link) else { continue }
+                guard let link = try? File.readLink("/proc/\(pid)/fd/\(descriptor)"), links.contains(link) else {
+                    continue
+                }
                 let command = (try? File.read("/proc/\(pid)/comm", limit: 64)) ?? []
                 return PortHolder(pid: pid, name: String(decoding: command.prefix { $0 != 0x0a }, as: UTF8.self))
             }

@@ -86,7 +86,8 @@ extension PortForwarder {
             } catch {
                 for listener in done { unpublish(listener) }
                 let cause = error == .fileExists ? "it is published already" : error.text
-                return .failed("cannot publish port \(listener.hostPort)/\(listener.transport) on \(listener.hostIP): \(cause)")
+                return .failed(
+                    "cannot publish port \(listener.hostPort)/\(listener.transport) on \(listener.hostIP): \(cause)")
             }
         }
         return .done

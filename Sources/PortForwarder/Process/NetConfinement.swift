@@ -44,7 +44,7 @@ public enum NetConfinement {
             SYS_close, SYS_shutdown, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_pipe2,
         ])
         #if arch(x86_64)
-        filter.allow([SYS_epoll_wait])
+            filter.allow([SYS_epoll_wait])
         #endif
         filter.allow(SYS_ioctl, [.init(1, in: [samara_siocoutq, Int32(samara_fionread())])])
         filter.allow(SYS_fcntl, [.init(1, in: [F_GETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ])])
@@ -72,7 +72,10 @@ public enum NetConfinement {
                     ]),
             ],
             [.init(1, in: [Int32(samara_protocol_udp)]), .init(2, in: [samara_udp_segment, samara_udp_gro])],
-            [.init(1, in: [level.ip]), .init(2, in: [IP_RECVERR, IP_PKTINFO, IP_MTU_DISCOVER, IP_TOS, IP_TTL, IP_RECVTTL])],
+            [
+                .init(1, in: [level.ip]),
+                .init(2, in: [IP_RECVERR, IP_PKTINFO, IP_MTU_DISCOVER, IP_TOS, IP_TTL, IP_RECVTTL]),
+            ],
             [
                 .init(1, in: [level.ipv6]),
                 .init(

@@ -48,7 +48,8 @@ extension UserNetwork {
             if record.pointee.isHostIPv4 != isIPv4 { throw .networkUnreachable }
             return
         }
-        let socket = record.pointee.isEcho
+        let socket =
+            record.pointee.isEcho
             ? try Datagrams.makePing(family: target.family) : try Datagrams.make(family: target.family)
         let source = isIPv4 ? outbound.sourceIPv4 : outbound.sourceIPv6
         if let source, !host.isLocal(target.ip) { try Socket.bind(socket.raw, SocketAddress(source, port: 0)) }
@@ -92,7 +93,8 @@ extension UserNetwork {
         var peer = SocketAddress(.anyIPv4, port: 0)
         var segmentSize = 0
         for _ in 0..<Self.quota {
-            let outcome = Datagrams.receive(record.pointee.descriptor, into: space, from: &peer, segmentSize: &segmentSize)
+            let outcome = Datagrams.receive(
+                record.pointee.descriptor, into: space, from: &peer, segmentSize: &segmentSize)
             guard case .bytes(let count) = outcome else {
                 if outcome == .wouldBlock { return false }
                 // An error that belongs to an earlier datagram; its report is in the queue.

@@ -6,9 +6,13 @@ struct Tar {
     private var entries: [UInt8] = []
 
     /// - Parameter type: '0' file, '1' hard link, '2' symbolic link, '5' directory: tar(5).
-    mutating func add(_ name: String, type: Character = "0", link: String = "", mode: Int = 0o644, _ content: [UInt8] = []) {
+    mutating func add(
+        _ name: String, type: Character = "0", link: String = "", mode: Int = 0o644, _ content: [UInt8] = []
+    ) {
         var header = [UInt8](repeating: 0, count: 512)
-        func put(_ text: String, _ offset: Int) { header.replaceSubrange(offset..<offset + text.utf8.count, with: text.utf8) }
+        func put(_ text: String, _ offset: Int) {
+            header.replaceSubrange(offset..<offset + text.utf8.count, with: text.utf8)
+        }
         func octal(_ value: Int, _ width: Int) -> String {
             let digits = String(value, radix: 8)
             return String(repeating: "0", count: width - 1 - digits.count) + digits
@@ -49,7 +53,8 @@ struct ImageArchive {
         var archive = Tar()
         archive.add("config.json", Array(config.utf8))
         archive.add("layer.tar", layer.bytes)
-        let manifest = "[{\"Config\":\"config.json\",\"RepoTags\":[\"\(name)\"],\"Layers\":[\"\(layerPath ?? "layer.tar")\"]}]"
+        let manifest =
+            "[{\"Config\":\"config.json\",\"RepoTags\":[\"\(name)\"],\"Layers\":[\"\(layerPath ?? "layer.tar")\"]}]"
         archive.add("manifest.json", Array(manifest.utf8))
         return archive.bytes
     }

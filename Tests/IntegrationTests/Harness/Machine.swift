@@ -23,7 +23,8 @@ enum Machine {
         let rest: String
         switch self {
         case .withAllIDs: (outer, rest) = (["--map-auto", "--map-root-user"], "")
-        case .withOneID: (outer, rest) = (["--map-root-user"], "unshare --user --map-user=\(getuid()) --map-group=\(getgid())")
+        case .withOneID:
+            (outer, rest) = (["--map-root-user"], "unshare --user --map-user=\(getuid()) --map-group=\(getgid())")
         }
         return try runCommand(
             ["/usr/bin/unshare", "--user"] + outer

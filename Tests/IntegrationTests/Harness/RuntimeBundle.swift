@@ -26,7 +26,8 @@ final class RuntimeBundle {
         config = [:]
         let written = try runCommand([built, "spec", "--rootless", "-b", folder], environment: environment)
         try #require(written.status == 0, "\(written)")
-        let object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: folder + "/config.json")))
+        let object = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: URL(fileURLWithPath: folder + "/config.json")))
         config = try #require(object as? [String: Any])
         setProcess("terminal", false)
         config["root"] = ["path": "rootfs"]
@@ -35,7 +36,8 @@ final class RuntimeBundle {
     deinit {
         _ = try? run("delete", "--force", "c")
         // Directories of a container's root may be closed to their owner.
-        _ = try? runCommand(["/bin/sh", "-c", "chmod -R u+rwx '\(folder)'; rm -rf '\(folder)'"], environment: environment)
+        _ = try? runCommand(
+            ["/bin/sh", "-c", "chmod -R u+rwx '\(folder)'; rm -rf '\(folder)'"], environment: environment)
     }
 
     func setProcess(_ key: String, _ value: Any) {
@@ -75,7 +77,8 @@ final class RuntimeBundle {
             try save()
             arguments.insert(contentsOf: ["-b", folder], at: 1)
         }
-        return try runCommand([program, "--root", folder + "/state"] + arguments, environment: environment, timeout: timeout)
+        return try runCommand(
+            [program, "--root", folder + "/state"] + arguments, environment: environment, timeout: timeout)
     }
 
     func succeed(_ arguments: String..., sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
@@ -94,7 +97,9 @@ final class RuntimeBundle {
         try save()
         let child = try ChildProcess(
             [program, "--root", folder + "/state", "--log", folder + "/log"]
-                + (detachedRun ? ["run", "--detach"] : ["create", "--pid-file", folder + "/pid"]) + ["-b", folder, "c"],
+                + (detachedRun ? ["run", "--detach"] : ["create", "--pid-file", folder + "/pid"]) + [
+                    "-b", folder, "c",
+                ],
             environment: environment)
         var status: Int32?
         eventually("create ends", sourceLocation: sourceLocation) {

@@ -29,7 +29,9 @@ final class Socket {
     static func bind(_ address: String = "0.0.0.0", _ port: UInt16, _ kind: Kind = .tcp) throws -> Socket {
         let socket = try make(address, kind)
         var on: Int32 = 1
-        if kind == .tcp { setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size)) }
+        if kind == .tcp {
+            setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+        }
         let status = try withAddress(address, port) { Glibc.bind(socket.descriptor, .init(__sockaddr__: $0), $1) }
         guard status == 0, kind == .udp || listen(socket.descriptor, 1) == 0 else {
             throw HarnessError("bind to \(address) port \(port): \(reason())")
