@@ -96,7 +96,8 @@ extension Integration {
             Refusal(
                 command: ["run", "-d", "--pod", "nosuch", "busybox"],
                 texts: ["no pod with name or ID nosuch found: no such pod"]),
-            Refusal(command: ["run", "--pull", "never", "UPPER/case"], texts: ["UPPER/case"]),
+            Refusal(command: ["run", "--pull", "maybe", "busybox"], texts: ["maybe"]),
+            Refusal(command: ["run", "upper/CASE"], texts: ["upper/CASE", "lowercase"]),
             Refusal(command: ["run", "busybox:bad tag"], texts: ["bad tag"]),
             Refusal(command: ["run", "--name", "-dash", "busybox", "true"], texts: ["names must match"]),
             Refusal(command: ["run", "--name", "sl/ash", "busybox", "true"], texts: ["names must match"]),

@@ -36,19 +36,6 @@ extension Integration {
             #expect(try samara.run("run", "--rm", "busybox", "cat", stdin: text).stdout.isEmpty)
         }
 
-        @Test func terminalHasItsSizeAndFollowsIt() throws {
-            let terminal = try samara.terminal("run", "--rm", "-it", "busybox", "sh", rows: 30, columns: 101)
-            try terminal.expect("# ")
-            terminal.type("stty size; tty\r")
-            let answer = try terminal.expect("/dev/(pts/[0-9]+|console)[\r\n]")
-            #expect(answer.contains("30 101"), "\(answer)")
-            terminal.resize(rows: 40, columns: 120)
-            terminal.type("while test \"$(stty size)\" != '40 120'; do :; done; echo re''sized\r")
-            try terminal.expect("resized[\r\n]")
-            terminal.type("exit 5\r")
-            #expect(try terminal.waitForExit() == 5)
-        }
-
         @Test func detachedContainerIsListedLoggedAndStopped() throws {
             let id = try samara.succeed("run", "-d", "--name", "talker", "busybox", "sh", "-c", "echo hello; sleep 100")
             try eventually("the log has the line") { try samara.run("logs", "talker").stdout == "hello\n" }

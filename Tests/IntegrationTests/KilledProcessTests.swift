@@ -157,8 +157,11 @@ extension Integration {
         @Test func everythingAtOnce() throws {
             _ = try podWithWeb()
             try samara.succeed("run", "-d", "--name", "alone", "busybox", "sleep", "1000")
+            let containers = try ["web", "alone"].map { HostProcess(pid: pid_t(try samara.pid(of: $0)), title: $0) }
             for process in HostProcess.all(titled: "samara") { kill(process.pid, SIGKILL) }
-            eventually("all of Samara is gone") { HostProcess.all(titled: "samara").allSatisfy { !$0.isAlive } }
+            eventually("all of Samara and the containers are gone") {
+                (HostProcess.all(titled: "samara") + containers).allSatisfy { !$0.isAlive }
+            }
             let listed = try samara.run("ps", "-a")
             #expect(listed.status == 0)
             #expect(listed.stdout.contains("Exited (137)"), "\(listed)")
