@@ -64,12 +64,14 @@ public final class FaultyServer: @unchecked Sendable {
         lock.withLock {
             if isStopped { return }
             isStopped = true
+            // Wakes the accepting thread, which closes it: a number closed here could be another server's by the time
+            // that thread accepts again.
             shutdown(listener, Int32(SHUT_RDWR))
-            close(listener)
         }
     }
 
     private func accept() {
+        defer { close(listener) }
         while true {
             let connection = Glibc.accept4(
                 listener, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_CLOEXEC.rawValue))

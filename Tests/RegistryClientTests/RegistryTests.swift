@@ -32,7 +32,8 @@ final class MemorySource: UploadSource {
 }
 
 /// A registry that misbehaves in one way at a time.
-struct RegistryTests {
+/// One after the other: each has a server with descriptors and ports of its own, which the next may get again.
+@Suite(.serialized) struct RegistryTests {
     typealias Reply = FaultyServer.Reply
     typealias Request = FaultyServer.Request
 
