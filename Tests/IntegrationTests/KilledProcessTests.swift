@@ -158,9 +158,11 @@ extension Integration {
             _ = try podWithWeb()
             try samara.succeed("run", "-d", "--name", "alone", "busybox", "sleep", "1000")
             let containers = try ["web", "alone"].map { HostProcess(pid: pid_t(try samara.pid(of: $0)), title: $0) }
-            for process in HostProcess.all(titled: "samara") { kill(process.pid, SIGKILL) }
+            // Listed once: a process that is being torn down has lost its title, and is alive to proc(5) for a moment more.
+            let killed = HostProcess.all(titled: "samara")
+            for process in killed { kill(process.pid, SIGKILL) }
             eventually("all of Samara and the containers are gone") {
-                (HostProcess.all(titled: "samara") + containers).allSatisfy { !$0.isAlive }
+                (killed + containers).allSatisfy { !$0.isAlive }
             }
             let listed = try samara.run("ps", "-a")
             #expect(listed.status == 0)
