@@ -2,58 +2,78 @@
 
 /// The command line.
 struct Options {
+    /// `all`, or one scenario's name; each scenario sees its own.
     var scenario = ""
+    /// As it was typed.
+    private(set) var command = "samara-bench"
+    var scenarios: [String] { scenario == "all" ? Scenarios.all.map { $0.name } : [scenario] }
+    private var isQuick = false
+    private var profile: Profile {
+        let type = Scenarios.named(scenario)
+        return (isQuick ? type?.quick : type?.thorough) ?? Profile(rounds: 1, secondsPerPart: 60)
+    }
     private var wantedRounds: Int?
-    var rounds: Int { wantedRounds ?? (scenario == "forward" ? 7 : 60) }
+    var rounds: Int { wantedRounds ?? profile.rounds }
     private var wantedWarmUp: Int?
-    var warmUp: Int { wantedWarmUp ?? (scenario == "forward" ? 0 : 2) }
+    var warmUp: Int { wantedWarmUp ?? profile.warmUp }
     /// What --only names; empty for all.
     private var only: [String] = []
+    /// The scenario's parts that are wanted.
     var groups: [String] {
-        only.isEmpty ? (scenario == "forward" ? ForwardLoad.all.map(\.id) : StartScenario.groups) : only
+        let parts = Scenarios.named(scenario)?.parts ?? []
+        return only.isEmpty ? parts : parts.filter(only.contains)
     }
     var peers: [String] = []
     var json: String?
     private var wantedSeconds: Double?
-    var secondsPerGroup: Double { wantedSeconds ?? (scenario == "forward" ? 900 : 180) }
-    var loadSeconds = 1.0
+    var secondsPerGroup: Double { wantedSeconds ?? profile.secondsPerPart }
+    private var wantedLoadSeconds: Double?
+    var loadSeconds: Double { wantedLoadSeconds ?? profile.loadSeconds }
     /// Of iperf3's client; nil leaves the host's default.
     var congestionControl: String?
     var countsSystemCalls = false
     var listedContainers = 20
     var seed: UInt64 = UInt64.random(in: 1...999_999)
 
-    static let usage = """
-        Usage: samara-bench SCENARIO [OPTION...]
+    static var usage: String {
+        let width = (Scenarios.all.map { $0.name.count }.max() ?? 0) + 2
+        func line(_ name: String, _ text: String) -> String {
+            "  " + name + String(repeating: " ", count: width - name.count) + text
+        }
+        let scenarios = Scenarios.all.map { line($0.name, $0.summary) } + [line("all", "every one of them, in turn")]
+        let parts = Scenarios.all.map { "                   \($0.name): " + $0.parts.joined(separator: ", ") }
+        return """
+            Usage: samara-bench SCENARIO [OPTION...]
 
-        Runs Samara, its peers and floor programs side by side, in turn, as the calling user, and reports how they
-        compare. Run it on an idle machine; hack/bench prepares one.
+            Runs Samara, its peers and floor programs side by side, in turn, as the calling user, and reports how they
+            compare. Run it on an idle machine; hack/bench prepares one.
 
-        Scenarios:
-          start    the start of containers: run, run in a pod, exec, pod create and rm, ps
-          forward  published TCP ports: throughput, round trips, short connections, CPU
+            Scenarios:
+            \(scenarios.joined(separator: "\n"))
 
-        Options:
-          --rounds N     rounds of each group (default: 60; forward: 7)
-          --warm-up N    rounds before those, not counted (default: 2)
-          --only LIST    start: of the groups \(StartScenario.groups.joined(separator: ", "))
-                         forward: of the loads \(ForwardLoad.all.map(\.id).joined(separator: ", "))
-          --peers LIST   only peers whose names begin with one of these; the floor is always there
-          --seconds N    begin no further round of a group after this time (default: 180; forward: 900)
-          --load N       seconds of each single load of forward (default: 1)
-          --congestion ALGORITHM   of iperf3's sender in forward (default: the host's)
-          --syscalls     start: count the system calls of one run each, under strace
-          --listed N     containers in the list of the group ps (default: 20)
-          --seed N       of the order in a round (default: random; reported)
-          --json FILE    write every raw number
+            Options:
+              --quick        fewer and shorter rounds: minutes instead of an hour for all
+              --rounds N     rounds of each part
+              --warm-up N    rounds before those, not counted
+              --only LIST    only these parts
+            \(parts.joined(separator: "\n"))
+              --peers LIST   only peers whose names begin with one of these; the floor is always there
+              --seconds N    begin no further round of a part after this time
+              --load N       seconds of each single load of forward
+              --congestion ALGORITHM   of iperf3's sender in forward (default: the host's)
+              --syscalls     start: count the system calls of one run each, under strace
+              --listed N     containers in the list of the part ps (default: 20)
+              --seed N       of the order in a round (default: random; reported)
+              --json FILE    write every raw number
 
-        Environment:
-          SAMARA_EXECUTABLES    the folder with samara, samara-net and samara-image
-          SAMARA_IMAGES         the folder with busybox.tar (hack/make-images)
-          SAMARA_PEERS          a folder with newer peers (hack/bench-peers), measured beside the installed ones
-          SAMARA_BENCH_PROGRAMS the folder with floor-start and net-load (default: beside samara-bench)
+            Environment:
+              SAMARA_EXECUTABLES    the folder with samara, samara-net and samara-image
+              SAMARA_IMAGES         the folder with busybox.tar (hack/make-images)
+              SAMARA_PEERS          a folder with newer peers (hack/bench-peers), measured beside the installed ones
+              SAMARA_BENCH_PROGRAMS the folder with floor-start and net-load (default: beside samara-bench)
 
-        """
+            """
+    }
 
     init(_ arguments: [String]) throws {
         var rest = arguments[...]
@@ -71,14 +91,16 @@ struct Options {
             }
             return number
         }
+        command = (["samara-bench"] + arguments).joined(separator: " ")
         while let argument = rest.popFirst() {
             switch argument {
+            case "--quick": isQuick = true
             case "--rounds": wantedRounds = try number(argument, atLeast: 1)
             case "--warm-up": wantedWarmUp = try number(argument, atLeast: 0)
             case "--seconds": wantedSeconds = try number(argument, atLeast: 1)
             case "--congestion": congestionControl = try value(argument)
             case "--syscalls": countsSystemCalls = true
-            case "--load": loadSeconds = try number(argument, atLeast: 1)
+            case "--load": wantedLoadSeconds = try number(argument, atLeast: 1)
             case "--listed": listedContainers = try number(argument, atLeast: 1)
             case "--seed": seed = try number(argument, atLeast: 0)
             case "--json": json = try value(argument)
@@ -88,13 +110,17 @@ struct Options {
             default: throw BenchError("unknown argument \(argument); see samara-bench --help")
             }
         }
-        guard ["start", "forward"].contains(scenario) else {
+        try check()
+    }
+
+    private func check() throws {
+        guard scenario == "all" || Scenarios.named(scenario) != nil else {
             throw BenchError(
                 scenario.isEmpty
                     ? "which scenario? See samara-bench --help"
                     : "there is no scenario \(scenario); see samara-bench --help")
         }
-        let known = scenario == "forward" ? ForwardLoad.all.map(\.id) : StartScenario.groups
+        let known = scenarios.compactMap(Scenarios.named).flatMap { $0.parts }
         if let unknown = only.first(where: { !known.contains($0) }) {
             throw BenchError("\(scenario) has no \(unknown): it is one of \(known.joined(separator: ", "))")
         }

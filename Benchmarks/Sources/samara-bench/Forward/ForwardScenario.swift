@@ -5,6 +5,12 @@ import Foundation
 /// TCP from a client on the host's loopback through a published port to a server in a pod, beside the host's loopback
 /// itself, which is the limit.
 final class ForwardScenario: Scenario {
+    static let name = "forward"
+    static let summary = "published TCP ports: throughput, round trips, short connections, CPU"
+    static let parts = ForwardLoad.all.map(\.id)
+    static let thorough = Profile(rounds: 7, secondsPerPart: 115)
+    static let quick = Profile(rounds: 3, secondsPerPart: 15)
+
     private let options: Options
     private let tools: Tools
     private let workspace: Workspace
@@ -15,16 +21,13 @@ final class ForwardScenario: Scenario {
     private var forwarders: [Forwarder] = []
     private var absent: [AbsentPeer] = []
 
-    init(
-        _ options: Options, _ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner, _ holder: UserNamespace,
-        _ progress: Progress
-    ) {
-        self.options = options
-        self.tools = tools
-        self.workspace = workspace
-        self.runner = runner
-        self.progress = progress
-        setup = ForwarderSetup(tools: tools, workspace: workspace, runner: runner, holder: holder)
+    init(_ bench: Bench) {
+        options = bench.options
+        tools = bench.tools
+        workspace = bench.workspace
+        runner = bench.runner
+        progress = bench.progress
+        setup = ForwarderSetup(tools: tools, workspace: workspace, runner: runner, holder: bench.holder)
     }
 
     func run(report: inout Report) throws {
@@ -95,10 +98,12 @@ final class ForwardScenario: Scenario {
         let loads = ForwardLoad.all.filter { options.groups.contains($0.id) }
         var generator = SeededGenerator(seed: options.seed)
         let began = cbench_now_ns()
+        // The loads share the rounds, and their time.
+        let limit = options.secondsPerGroup * Double(loads.count)
         for round in 0..<options.rounds {
             let elapsed = Double(cbench_now_ns() - began) / 1e9
-            if round > 0, elapsed > options.secondsPerGroup { break }
-            progress.round("forward", round, options.rounds, elapsed: elapsed, limit: options.secondsPerGroup)
+            if round > 0, elapsed > limit { break }
+            progress.round("forward", round, options.rounds, elapsed: elapsed, limit: limit)
             for load in loads {
                 for index in forwarders.indices.shuffled(using: &generator) {
                     do {

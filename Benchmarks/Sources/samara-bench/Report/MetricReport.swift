@@ -1,29 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
-import Foundation
 
-/// Figures that several subjects are compared by, measured round by round.
+/// A peer that took no part, with the reason.
+struct AbsentPeer: Codable, Sendable {
+    let peer: String
+    let reason: String
+}
+
+/// Figures by which several subjects are compared, measured round by round: one section of the report.
 struct MetricReport: Codable, Sendable {
-    struct Metric: Codable, Sendable {
-        let id: String
-        /// With the unit: "1 stream Gbit/s".
-        let title: String
+    typealias Metric = samara_bench.Metric
+
+    enum Role: String, Codable, Sendable {
+        /// Samara: what the others are compared with.
+        case samara
+        /// What the machine allows: a floor program, the host's loopback.
+        case limit
+        case peer
     }
 
     struct Subject: Codable, Sendable {
+        /// Which tool, with its version.
         let name: String
+        /// What it does, where one tool takes part more than once.
+        var label: String?
+        var role: Role
+        /// What the reader must know to compare.
         var note: String?
+        /// As one would type them.
+        var commands: [String]?
         /// By metric, then by round; nil where it failed.
         var values: [String: [Double?]] = [:]
         var failures: [String] = []
+
+        init(name: String, label: String? = nil, role: Role? = nil, note: String? = nil, commands: [String]? = nil) {
+            self.name = name
+            self.label = label
+            let limits = ["floor", "loopback", "direct", "limit"]
+            self.role =
+                role ?? (name.hasPrefix("samara") ? .samara : limits.contains { name.hasPrefix($0) } ? .limit : .peer)
+            self.note = note
+            self.commands = commands
+        }
+
+        func known(_ metric: String) -> [Double] { (values[metric] ?? []).compactMap { $0 } }
+
+        /// "crun 1.28, a single mapped ID".
+        var fullName: String { label.map { "\(name), \($0)" } ?? name }
     }
 
+    /// "start/run": the same in every version, for `--compare`; the title if there is none.
+    var id: String
     let title: String
+    /// What is measured and how, in a sentence or two.
+    var method: String?
     var metrics: [Metric] = []
     var subjects: [Subject] = []
     var absent: [AbsentPeer] = []
     var rounds = 0
     let wantedRounds: Int
+    /// Of the order within the rounds.
     let seed: UInt64
+    /// Whether the table has a row for each subject; otherwise one for each metric.
+    var hasSubjectRows = false
+
+    init(id: String? = nil, title: String, method: String? = nil, wantedRounds: Int, seed: UInt64) {
+        self.id = id ?? title
+        self.title = title
+        self.method = method
+        self.wantedRounds = wantedRounds
+        self.seed = seed
+    }
 
     /// Adds a figure; the metric's row appears where it first comes up.
     mutating func add(_ value: Double?, _ metric: Metric, subject: Int, round: Int) {
@@ -33,52 +79,21 @@ struct MetricReport: Codable, Sendable {
         values.append(value)
         subjects[subject].values[metric.id] = values
     }
-}
 
-/// Metrics as rows, subjects as columns; in brackets the ratio to the first subject.
-struct MetricTable {
-    private let report: MetricReport
+    /// The first limit that has figures: its index among the subjects.
+    var limit: Int? { subjects.firstIndex { $0.role == .limit && !$0.values.isEmpty } }
 
-    init(_ report: MetricReport) { self.report = report }
+    /// The first of Samara's subjects that has figures.
+    var samara: Int? { subjects.firstIndex { $0.role == .samara && !$0.values.isEmpty } }
 
-    var text: String {
-        var table = TextTable(["metric"] + report.subjects.map(\.name), firstNumber: 1)
-        for metric in report.metrics {
-            table.add([metric.title] + report.subjects.indices.map { cell(metric.id, $0) })
+    /// The median of the ratios of the rounds in which both succeeded.
+    func ratio(of subject: Int, to base: Int, _ metric: String) -> Double? {
+        guard subject != base, let mine = subjects[subject].values[metric], let theirs = subjects[base].values[metric]
+        else { return nil }
+        let ratios = zip(mine, theirs).compactMap { mine, theirs -> Double? in
+            guard let mine, let theirs, theirs > 0 else { return nil }
+            return mine / theirs
         }
-        var lines = ["## \(report.title)", "", table.text, ""]
-        let base = report.subjects.first?.name ?? "-"
-        lines.append(
-            "\(report.rounds) of \(report.wantedRounds) rounds, shuffled (seed \(report.seed)); medians; in brackets the median of the ratios to \(base) round by round; ± is half the range of the rounds."
-        )
-        for subject in report.subjects where subject.note != nil || !subject.failures.isEmpty {
-            var text = "* \(subject.name):"
-            if let note = subject.note { text += " \(note)." }
-            if !subject.failures.isEmpty { text += " Failed \(subject.failures.count) times: \(subject.failures[0])" }
-            lines.append(text)
-        }
-        for peer in report.absent { lines.append("* **not measured**: \(peer.peer): \(peer.reason)") }
-        return lines.joined(separator: "\n")
-    }
-
-    private func cell(_ metric: String, _ subject: Int) -> String {
-        let values = report.subjects[subject].values[metric] ?? []
-        let known = values.compactMap { $0 }
-        guard let median = Distribution(known).median else { return "-" }
-        var text =
-            median >= 1000
-            ? String(format: "%.0f", median)
-            : median >= 10 ? String(format: "%.1f", median) : String(format: "%.2f", median)
-        if subject > 0, let base = report.subjects[0].values[metric] {
-            let ratios = zip(values, base).compactMap { mine, theirs -> Double? in
-                guard let mine, let theirs, theirs > 0 else { return nil }
-                return mine / theirs
-            }
-            if let ratio = Distribution(ratios).median { text += String(format: " (%.2fx)", ratio) }
-        }
-        if known.count > 1, median > 0, let least = known.min(), let most = known.max() {
-            text += String(format: " ±%.0f%%", (most - least) / 2 / median * 100)
-        }
-        return text
+        return Distribution(ratios).median
     }
 }

@@ -6,29 +6,32 @@ import Foundation
 /// Groups: `run` (a container alone, without network), `pod-run` (a container in a running pod), `exec` (a process in a
 /// running container), `pod` (create and remove), `ps` (list).
 struct StartScenario: Scenario {
-    static let groups = ["run", "pod-run", "exec", "pod", "ps"]
+    static let name = "start"
+    static let summary = "the start of containers: run, run in a pod, exec, pod create and rm, ps"
+    static let parts = ["run", "pod-run", "exec", "pod", "ps"]
+    static let thorough = Profile(rounds: 60, warmUp: 2, secondsPerPart: 180)
+    static let quick = Profile(rounds: 20, warmUp: 1, secondsPerPart: 25)
 
     let options: Options
     let tools: Tools
     let workspace: Workspace
     let runner: ProcessRunner
     let progress: Progress
+    private let holder: UserNamespace
+    private let rounds: Rounds
 
     private var engines: [ContainerEngine] = []
     private var absent: [AbsentPeer] = []
     private var containers: [String: String] = [:]
-    private let holder: UserNamespace
 
-    init(
-        _ options: Options, _ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner, _ holder: UserNamespace,
-        _ progress: Progress
-    ) {
-        self.holder = holder
-        self.options = options
-        self.tools = tools
-        self.workspace = workspace
-        self.runner = runner
-        self.progress = progress
+    init(_ bench: Bench) {
+        holder = bench.holder
+        options = bench.options
+        tools = bench.tools
+        workspace = bench.workspace
+        runner = bench.runner
+        progress = bench.progress
+        rounds = Rounds(bench)
     }
 
     // MARK: The whole
@@ -45,9 +48,7 @@ struct StartScenario: Scenario {
             report.facts.notes.append("This user has no subordinate IDs: the floor maps a single ID.")
         }
         report.facts.containers = containers
-        var measure = Interleaving(
-            runner: runner, rounds: options.rounds, warmUp: options.warmUp, secondsPerGroup: options.secondsPerGroup,
-            seed: options.seed, progress: progress)
+        var measure = Interleaving(runner: runner, rounds: rounds)
         if options.countsSystemCalls {
             guard let strace = tools.installed("strace") else { throw BenchError("--syscalls needs strace") }
             measure.tracer = (strace, try workspace.directory("trace"))
@@ -61,7 +62,7 @@ struct StartScenario: Scenario {
             case "pod": group = podGroup()
             default: group = try listGroup()
             }
-            report.groups.append(try measure.measure(group))
+            report.metrics.append(try measure.measure(group))
         }
     }
 

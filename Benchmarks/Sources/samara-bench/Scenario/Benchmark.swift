@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import CBench
 import Foundation
 import Glibc
-
-/// What one scenario does between the common beginning and the common end.
-protocol Scenario {
-    /// Fills the report as far as it gets.
-    mutating func run(report: inout Report) throws
-
-    /// Removes what engines keep; processes and files are ended and removed by the caller.
-    func cleanUp()
-}
 
 @main
 enum Benchmark {
@@ -34,10 +26,12 @@ enum Benchmark {
     }
 
     private static func run(_ options: Options) throws -> Int32 {
+        let began = cbench_now_ns()
         let workspace = try Workspace()
         let runner = try ProcessRunner(directory: workspace.path)
         let progress = Progress()
-        var report = Report(scenario: options.scenario, facts: .gather(workspace: workspace.path))
+        var report = Report(
+            command: options.command, scenario: options.scenario, facts: .gather(workspace: workspace.path))
         let tools = Tools(ProcessInfo.processInfo.environment)
         let holder: UserNamespace
         do { holder = try UserNamespace(tools, workspace, runner) } catch {
@@ -45,23 +39,9 @@ enum Benchmark {
             try? FileManager.default.removeItem(atPath: workspace.path)
             throw error
         }
-        var scenario: any Scenario =
-            switch options.scenario {
-            case "forward": ForwardScenario(options, tools, workspace, runner, holder, progress)
-            default: StartScenario(options, tools, workspace, runner, holder, progress)
-            }
-        var status: Int32 = 0
-        do { try scenario.run(report: &report) } catch is Interrupted {
-            report.stopped = "interrupted"
-            status = 130
-        } catch {
-            report.stopped = "\(error)"
-            status = 1
-        }
-        runner.ignoresInterrupts = true
-        progress.end()
-        progress.say("cleaning up")
-        scenario.cleanUp()
+        let bench = Bench(
+            options: options, tools: tools, workspace: workspace, runner: runner, holder: holder, progress: progress)
+        let status = runAll(bench, &report)
         // Podman's pause process and Samara's holder have nothing to hold any more, and would write where they live.
         runner.endEverything(except: holder.pid)
         holder.remove(workspace.path)
@@ -73,8 +53,43 @@ enum Benchmark {
         }
         report.facts.loadAverageAfter = ((try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? "")
             .trimmingCharacters(in: .newlines)
+        report.seconds = Double(cbench_now_ns() - began) / 1e9
         print(report.text, terminator: "")
         if let json = options.json { try report.write(to: json) }
+        return status
+    }
+
+    /// The scenarios in turn, each cleaned up before the next. One that fails does not keep the others from running;
+    /// an interrupt ends all.
+    private static func runAll(_ bench: Bench, _ report: inout Report) -> Int32 {
+        var status: Int32 = 0
+        let names = bench.options.scenarios
+        for (index, name) in names.enumerated() {
+            guard let type = Scenarios.named(name) else { continue }
+            var own = bench
+            own.options.scenario = name
+            bench.progress.secondsAfterwards = names[(index + 1)...].reduce(0) { sum, name in
+                var options = bench.options
+                options.scenario = name
+                return sum + options.secondsPerGroup * Double(options.groups.count)
+            }
+            var scenario = type.init(own)
+            do { try scenario.run(report: &report) } catch is Interrupted {
+                report.stopped = "interrupted"
+                status = 130
+            } catch {
+                let text = "\(name): \(error)"
+                report.stopped = report.stopped.map { $0 + "; " + text } ?? text
+                status = 1
+            }
+            bench.runner.ignoresInterrupts = true
+            bench.progress.end()
+            bench.progress.say("cleaning up")
+            scenario.cleanUp()
+            if status == 130 { break }
+            bench.runner.ignoresInterrupts = false
+        }
+        bench.runner.ignoresInterrupts = true
         return status
     }
 }

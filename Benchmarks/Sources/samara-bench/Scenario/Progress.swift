@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+
+/// What happens now and how long it takes yet, on standard error: a line that is rewritten on a terminal, one per part
+/// elsewhere.
+final class Progress {
+    private let isTerminal = isatty(2) == 1
+    /// What the scenarios after this one may take at most.
+    var secondsAfterwards = 0.0
+
+    func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
+    func round(_ group: String, _ round: Int, _ rounds: Int, elapsed: Double, limit: Double) {
+        let afterwards = secondsAfterwards > 0 ? ", then at most \(Int(secondsAfterwards)) s of other scenarios" : ""
+        if !isTerminal {
+            if round == 0, elapsed < 0.001 { say("\(group): \(rounds) rounds, at most \(Int(limit)) s\(afterwards)") }
+            return
+        }
+        var text = "\r\u{1b}[K\(group): round \(round + 1) of \(rounds)"
+        if round > 0 {
+            let left = min(elapsed / Double(round) * Double(rounds - round), limit - elapsed)
+            text += String(format: ", about %.0f s left", max(0, left))
+        }
+        FileHandle.standardError.write(Data((text + afterwards).utf8))
+    }
+
+    func end() {
+        if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
+    }
+}
