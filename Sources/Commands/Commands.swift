@@ -19,6 +19,7 @@ import LinuxSystem
 
 /// Runs the program with `arguments` (the program's own path first) and returns its exit code.
 public func runCommandLine(_ arguments: [String]) -> Int32 {
+    if arguments.first == InitProcess.name { return InitProcess.run(Array(arguments.dropFirst())) }
     let session = Session(commandLine: arguments)
     do {
         switch try rootCommand().resolve(Array(arguments.dropFirst())) {

@@ -123,6 +123,17 @@ public enum Process {
     /// Reaps `pid` if it is an ended child of this process; otherwise does nothing.
     public static func reap(_ pid: Int32) { waitpid(pid, nil, WNOHANG) }
 
+    /// Reaps any ended child of this process; nil if there is none: `waitpid(2)` WNOHANG.
+    public static func reapAny() -> (pid: Int32, status: ExitStatus)? {
+        var status: Int32 = 0
+        let pid = waitpid(-1, &status, WNOHANG)
+        if pid <= 0 { return nil }
+        return (
+            pid,
+            samara_wifexited(status) != 0 ? .exited(samara_wexitstatus(status)) : .signaled(samara_wtermsig(status))
+        )
+    }
+
     /// Leaves without running atexit handlers or flushing stdio copied from a parent: `_exit(2)`.
     public static func exitNow(_ code: Int32) -> Never { _exit(code) }
 
@@ -134,6 +145,15 @@ public enum Process {
     /// Sets dispositions to "ignore": `sigaction(2)`, SIG_IGN.
     public static func ignoreSignals(_ signals: [Int32]) {
         for signal in signals { _ = samara_ignore_signal(signal) }
+    }
+
+    /// Sets dispositions to the default and unblocks every signal: what a program expects at execve (signal(7)).
+    public static func restoreSignals(_ signals: [Int32]) {
+        var action = sigaction()
+        for signal in signals { _ = sigaction(signal, &action, nil) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        sigprocmask(SIG_SETMASK, &none, nil)
     }
 
     /// The name in ps(1): see `samara_set_process_title`.

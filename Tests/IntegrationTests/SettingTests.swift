@@ -131,6 +131,12 @@ extension Integration {
             #expect(own.stdout.contains("tap0:"), "\(own)")
         }
 
+        @Test(arguments: ["ipc", "pid", "uts"]) func namespacesOfTheHost(kind: String) throws {
+            let result = try samara.run(
+                "run", "--rm", "--\(kind)", "host", "busybox", "readlink", "/proc/self/ns/\(kind)")
+            #expect(try result.text == HostProcess.namespace(kind, of: Int(getpid())), "\(result)")
+        }
+
         @Test func inputFromAPipe() throws {
             #expect(
                 try samara.run(

@@ -4,7 +4,8 @@ import LinuxSystem
 
 /// The last steps: signals and descriptors as a program expects them, then execve(2).
 enum ChildProgram {
-    static func execute(_ plan: UnsafePointer<ChildPlan>) -> Never {
+    /// - Parameter ownProgram: this executable by descriptor, for a container with an init.
+    static func execute(_ plan: UnsafePointer<ChildPlan>, _ ownProgram: Int32) -> Never {
         resetSignals(plan.pointee.ignoredSignals)
         let first = UInt32(3 + plan.pointee.preservedDescriptors)
         if samara_close_range(first, .max, UInt32(CLOSE_RANGE_CLOEXEC)) != 0 {
@@ -12,6 +13,10 @@ enum ChildProgram {
         }
         guard let program = plan.pointee.arguments[0] else {
             ChildReport.fail(plan, .execute, nil, errno: ENOENT)
+        }
+        if plan.pointee.usesInit {
+            _ = samara_execveat(ownProgram, "", plan.pointee.arguments, plan.pointee.environment, AT_EMPTY_PATH)
+            ChildReport.fail(plan, .execute, program)
         }
         if strchr(program, Int32(UInt8(ascii: "/"))) != nil {
             run(plan, program)

@@ -9,6 +9,9 @@ import LinuxSystem
 enum ChildSequence {
     static func run(_ plan: UnsafePointer<ChildPlan>) -> Never {
         awaitParent(plan)
+        // While the host's /proc is there; nothing inside the container leads to this file.
+        let ownProgram =
+            plan.pointee.usesInit ? samara_openat(AT_FDCWD, "/proc/self/exe", O_PATH | O_CLOEXEC, 0) : -1
         if plan.pointee.mountPoint != nil {
             // Because mount propagation would carry the container's mounts to the namespace this one is a copy of.
             if mount(nil, "/", nil, UInt(MS_REC_VALUE | MS_PRIVATE_VALUE), nil) != 0 {
@@ -41,7 +44,7 @@ enum ChildSequence {
             ChildReport.fail(plan, .identity, nil)
         }
         if plan.pointee.noNewPrivileges { loadFilter(plan) }
-        ChildProgram.execute(plan)
+        ChildProgram.execute(plan, ownProgram)
     }
 
     private static func awaitParent(_ plan: UnsafePointer<ChildPlan>) {

@@ -84,6 +84,8 @@ public struct ProcessSpec: Sendable {
     /// What a user other than root keeps of them: only what --cap-add named.
     public var userCapabilities: UInt64 = 0
     public var noNewPrivileges = false
+    /// Start the program as the child of an init, see `InitProcess`.
+    public var usesInit = false
     /// A compiled filter; nil runs unconfined.
     public var seccomp: SeccompProgram?
     public var limits: [ResourceLimit] = []

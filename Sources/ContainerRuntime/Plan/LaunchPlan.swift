@@ -99,6 +99,8 @@ struct ChildPlan {
     var standardOutput: Int32 = -1
     var standardError: Int32 = -1
     var preservedDescriptors: Int32 = 0
+    /// Execute this very program, with the container's arguments behind its own name.
+    var usesInit = false
     var dieWithParent = true
     /// Bit n - 1 for signal n that this process ignores: only these must be reset before execve.
     var ignoredSignals: UInt64 = 0
@@ -250,7 +252,8 @@ public struct LaunchPlan: ~Copyable {
         var child = ChildPlan(
             workingDirectory: arena.string(process.workingDirectory.isEmpty ? "/" : process.workingDirectory),
             user: arena.string(process.user), capabilities: process.capabilities,
-            arguments: arena.vector(process.arguments), environment: environment,
+            arguments: arena.vector((process.usesInit ? [InitProcess.name] : []) + process.arguments),
+            environment: environment,
             searchPath: arena.string(path ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             scratch: arena.allocate(ScratchLayout.total)
                 .bindMemory(to: UInt8.self, capacity: ScratchLayout.total))
@@ -262,6 +265,7 @@ public struct LaunchPlan: ~Copyable {
         child.userCapabilities = process.userCapabilities
         child.highestCapability = CapabilitySets.highest
         child.noNewPrivileges = process.noNewPrivileges
+        child.usesInit = process.usesInit
         if let seccomp = process.seccomp {
             let bytes = arena.allocate(seccomp.instructions.count)
             seccomp.instructions.withUnsafeBytes {

@@ -18,10 +18,11 @@ public enum DefaultMounts {
     ///
     /// - Parameters:
     ///   - hasOwnPID: a new proc needs an own pid namespace; without one the host's is bound.
+    ///   - hasOwnIPC: a message queue filesystem shows an ipc namespace and needs to own it; without one the host's is bound.
     ///   - hasOwnNetwork: sysfs shows a network namespace and needs to own it; without one the host's is bound.
     ///   - terminalGroup: the group of pseudo-terminals, which must be mapped; nil leaves it out.
     public static func list(
-        shm: SharedMemory, hasOwnPID: Bool, hasOwnNetwork: Bool, terminalGroup: UInt32?
+        shm: SharedMemory, hasOwnPID: Bool, hasOwnIPC: Bool, hasOwnNetwork: Bool, terminalGroup: UInt32?
     ) -> [Mount] {
         var mounts: [Mount] = []
         func add(
@@ -40,7 +41,9 @@ public enum DefaultMounts {
         var pts: [(String, String?)] = [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")]
         if let terminalGroup { pts.append(("gid", "\(terminalGroup)")) }
         add(.filesystem(type: "devpts", options: pts), "/dev/pts", noDevices: false)
-        add(.filesystem(type: "mqueue", options: []), "/dev/mqueue")
+        add(
+            hasOwnIPC ? .filesystem(type: "mqueue", options: []) : .bind(path: "/dev/mqueue", recursive: false),
+            "/dev/mqueue")
         switch shm {
         case .new(let bytes):
             add(.filesystem(type: "tmpfs", options: [("mode", "1777"), ("size", "\(bytes)")]), "/dev/shm")

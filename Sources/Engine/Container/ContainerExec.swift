@@ -34,6 +34,7 @@ extension Engine {
         own.isPrivileged = record.isPrivileged || request.isPrivileged
         own.limits = []
         var process = try ContainerPlanner(engine: self, record: own, pod: nil, joined: []).process()
+        process.usesInit = false
         process.arguments = request.command
         process.user = request.user ?? record.user
         process.hasTerminal = request.hasTerminal

@@ -71,6 +71,7 @@ struct ContainerPlanner {
         process.hasTerminal = record.hasTerminal
         process.umask = record.umask
         process.noNewPrivileges = record.noNewPrivileges
+        process.usesInit = record.usesInit
         process.capabilities = try Engine.capabilities(of: record)
         process.userCapabilities = try Engine.mask(of: record.capabilitiesAdded)
         process.limits = try record.limits.map { (text) throws(EngineError) in try LimitText.parse(text) }
@@ -84,9 +85,12 @@ struct ContainerPlanner {
 
     private func mounts(_ directory: String) throws(EngineError) -> [Mount] {
         var mounts = DefaultMounts.list(
-            shm: shm, hasOwnPID: !record.sharesHostPID, hasOwnNetwork: record.network != .host,
+            shm: shm, hasOwnPID: !record.sharesHostPID, hasOwnIPC: !record.sharesHostIPC,
+            hasOwnNetwork: record.network != .host,
             // devpts refuses a gid that is not mapped.
             terminalGroup: 5)
+        // Not every host has it, in a container least of all.
+        if record.sharesHostIPC, !File.exists("/dev/mqueue") { mounts.removeAll { $0.destination == "/dev/mqueue" } }
         if record.isReadOnly, record.hasReadOnlyTmpfs {
             for path in ["/run", "/tmp", "/var/tmp"] where !isMounted(path) {
                 mounts.append(Engine.tmpfs(at: path, options: []))

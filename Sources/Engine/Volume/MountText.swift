@@ -34,7 +34,8 @@ enum MountText {
                 "incorrect volume format \"\(text)\": \(why); use [[SOURCE-VOLUME|HOST-DIR:]CONTAINER-DIR[:OPTIONS]]")
         }
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        guard (1...3).contains(parts.count), !parts.contains("") else { throw invalid("an empty part") }
+        guard parts.count <= 3 else { throw invalid("more than three parts") }
+        guard !parts.contains("") else { throw invalid("an empty part") }
         let destination = parts.count == 1 ? parts[0] : parts[1]
         guard destination.hasPrefix("/") else {
             throw invalid("the destination \(destination) is not an absolute path")
