@@ -130,6 +130,15 @@ let package = Package(
                 system,
             ],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
+        // Run by MicroBenchmarkTests, and by `samara-bench micro`.
+        .executableTarget(
+            name: "MicroBenchmarkProbe",
+            dependencies: [
+                "NetStack", "EventLoop", "PortForwarder", "PodNetwork", "NetControl", "ContainerRuntime", "JSON",
+                "Presentation", "LinuxSystem", "CLinux", "CAllocationCount", system,
+            ],
+            path: "Tests/MicroBenchmarkProbe", swiftSettings: settings),
+        tests("MicroBenchmarkTests", ["JSON"]),
         // Run inside containers by IntegrationTests: a server on sockets that it is handed.
         .executableTarget(
             name: "ActivationServer", dependencies: ["LinuxSystem", "CLinux", system], path: "Tests/ActivationServer",
