@@ -6,10 +6,14 @@ import PackageDescription
 let package = Package(
     name: "Benchmarks",
     products: [.executable(name: "samara-bench", targets: ["samara-bench"])],
+    dependencies: [
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0")
+    ],
     targets: [
         .target(name: "CBench"),
         .executableTarget(
-            name: "samara-bench", dependencies: ["CBench"],
+            name: "samara-bench",
+            dependencies: ["CBench", .product(name: "Histogram", package: "hdrhistogram-swift")],
             swiftSettings: [.enableUpcomingFeature("ExistentialAny")]),
         .testTarget(name: "SamaraBenchTests", dependencies: ["samara-bench"]),
     ],

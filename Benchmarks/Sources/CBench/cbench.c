@@ -81,6 +81,11 @@ int cbench_next_signal(int descriptor, int timeout_ms) {
     return (int)info.ssi_signo;
 }
 
+int cbench_wait_readable(int descriptor, int signals, int timeout_ms) {
+    struct pollfd entries[2] = {{.fd = descriptor, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+    return poll(entries, 2, timeout_ms) > 0 && entries[0].revents != 0;
+}
+
 int cbench_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno; }
 
 int cbench_free_port(void) {
@@ -110,6 +115,30 @@ int cbench_unix_request(const char *path, const char *request, char *answer, int
     }
     close(fd);
     return error;
+}
+
+int cbench_first_byte(int port, int limit_ms, int signals) {
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct timeval patience = {.tv_usec = 100000};
+    uint64_t deadline = cbench_now_ns() + (uint64_t)limit_ms * 1000000ULL;
+    struct pollfd entry = {.fd = signals, .events = POLLIN};
+    while (cbench_now_ns() < deadline) {
+        char byte = 'x';
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) return errno;
+        // A forwarder may take the connection before the server is there, and keep it without an answer.
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        int answered = connect(fd, (struct sockaddr *)&name, sizeof name) == 0 && send(fd, &byte, 1, MSG_NOSIGNAL) == 1 &&
+                       recv(fd, &byte, 1, 0) == 1;
+        close(fd);
+        if (answered) return 0;
+        // SIGCHLD comes all the time; the caller tells it from an interrupt.
+        if (poll(&entry, 1, 0) > 0) return EINTR;
+        struct timespec pause = {.tv_nsec = 100000};
+        nanosleep(&pause, NULL);
+    }
+    return ETIMEDOUT;
 }
 
 uint64_t cbench_now_ns(void) {

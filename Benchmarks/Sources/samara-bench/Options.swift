@@ -7,7 +7,7 @@ struct Options {
     /// As it was typed.
     private(set) var command = "samara-bench"
     var scenarios: [String] { scenario == "all" ? Scenarios.all.map { $0.name } : [scenario] }
-    private var isQuick = false
+    private(set) var isQuick = false
     private var profile: Profile {
         let type = Scenarios.named(scenario)
         return (isQuick ? type?.quick : type?.thorough) ?? Profile(rounds: 1, secondsPerPart: 60)
@@ -25,6 +25,15 @@ struct Options {
     }
     var peers: [String] = []
     var json: String?
+    var html: String?
+    /// The JSON of an earlier run.
+    var compare: String?
+    /// The least change that counts, in per cent.
+    var thresholdPercent = 5.0
+    /// Reports that are put together instead of measuring anything.
+    private(set) var files: [String] = []
+    /// Injected into what is timed, by peer: so that a comparison can be seen to find it.
+    private var delays: [(peer: String, milliseconds: Double)] = []
     private var wantedSeconds: Double?
     var secondsPerGroup: Double { wantedSeconds ?? profile.secondsPerPart }
     private var wantedLoadSeconds: Double?
@@ -40,10 +49,15 @@ struct Options {
         func line(_ name: String, _ text: String) -> String {
             "  " + name + String(repeating: " ", count: width - name.count) + text
         }
-        let scenarios = Scenarios.all.map { line($0.name, $0.summary) } + [line("all", "every one of them, in turn")]
+        let scenarios =
+            Scenarios.all.map { line($0.name, $0.summary) } + [
+                line("all", "every one of them, in turn"),
+                line("report", "measures nothing: puts the JSON files that follow together"),
+            ]
         let parts = Scenarios.all.map { "                   \($0.name): " + $0.parts.joined(separator: ", ") }
         return """
             Usage: samara-bench SCENARIO [OPTION...]
+                   samara-bench report FILE.json... [--compare OLD.json] [--html FILE] [--json FILE]
 
             Runs Samara, its peers and floor programs side by side, in turn, as the calling user, and reports how they
             compare. Run it on an idle machine; hack/bench prepares one.
@@ -65,6 +79,10 @@ struct Options {
               --listed N     containers in the list of the part ps (default: 20)
               --seed N       of the order in a round (default: random; reported)
               --json FILE    write every raw number
+              --html FILE    write the report for a browser, in one file
+              --compare OLD.json   say what has changed since; exit status 3 when anything of Samara's got worse
+              --threshold P  the least change that counts, in per cent (default: 5)
+              --delay PEER=MS   start: sleep this long in every timed run of the peer, to see --compare find it
 
             Environment:
               SAMARA_EXECUTABLES    the folder with samara, samara-net and samara-image
@@ -91,7 +109,7 @@ struct Options {
             }
             return number
         }
-        command = (["samara-bench"] + arguments).joined(separator: " ")
+        command = Self.withoutFiles(arguments)
         while let argument = rest.popFirst() {
             switch argument {
             case "--quick": isQuick = true
@@ -104,16 +122,47 @@ struct Options {
             case "--listed": listedContainers = try number(argument, atLeast: 1)
             case "--seed": seed = try number(argument, atLeast: 0)
             case "--json": json = try value(argument)
+            case "--html": html = try value(argument)
+            case "--compare": compare = try value(argument)
+            case "--threshold": thresholdPercent = try number(argument, atLeast: 0)
+            case "--delay": delays.append(try Self.delay(try value(argument)))
             case "--peers": peers = try value(argument).split(separator: ",").map(String.init)
             case "--only": only = try value(argument).split(separator: ",").map(String.init)
             case _ where scenario.isEmpty && !argument.hasPrefix("-"): scenario = argument
+            case _ where scenario == "report" && !argument.hasPrefix("-"): files.append(argument)
             default: throw BenchError("unknown argument \(argument); see samara-bench --help")
             }
         }
         try check()
     }
 
+    /// What was measured does not depend on where it was written.
+    private static func withoutFiles(_ arguments: [String]) -> String {
+        var words = ["samara-bench"]
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            if ["--json", "--html", "--compare"].contains(argument) {
+                rest = rest.dropFirst()
+            } else {
+                words.append(argument)
+            }
+        }
+        return words.joined(separator: " ")
+    }
+
+    private static func delay(_ text: String) throws -> (peer: String, milliseconds: Double) {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let milliseconds = Double(parts[1]), milliseconds >= 0 else {
+            throw BenchError("--delay must be PEER=MILLISECONDS, not `\(text)`")
+        }
+        return (parts[0], milliseconds)
+    }
+
     private func check() throws {
+        if scenario == "report" {
+            guard !files.isEmpty else { throw BenchError("report needs the JSON files of earlier runs") }
+            return
+        }
         guard scenario == "all" || Scenarios.named(scenario) != nil else {
             throw BenchError(
                 scenario.isEmpty
@@ -125,6 +174,9 @@ struct Options {
             throw BenchError("\(scenario) has no \(unknown): it is one of \(known.joined(separator: ", "))")
         }
     }
+
+    /// What is added to each timed run of the peer, in milliseconds.
+    func delay(of peer: String) -> Double { delays.filter { peer.hasPrefix($0.peer) }.reduce(0) { $0 + $1.milliseconds } }
 
     func includes(_ peer: String) -> Bool { peers.isEmpty || peers.contains { peer.hasPrefix($0) } }
 }

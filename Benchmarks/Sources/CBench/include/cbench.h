@@ -31,6 +31,9 @@ int cbench_signal_descriptor(void);
 /// The next signal's number, 0 if none came within `timeout_ms` (-1: no limit).
 int cbench_next_signal(int descriptor, int timeout_ms);
 
+/// 1 when `descriptor` has something to read or has ended; 0 when a signal is there or `timeout_ms` have passed.
+int cbench_wait_readable(int descriptor, int signals, int timeout_ms);
+
 /// pipe2(2) with close-on-exec: 0 or an errno.
 int cbench_pipe(int ends[2]);
 
@@ -40,6 +43,10 @@ int cbench_free_port(void);
 /// Connects to the unix(7) socket `path`, sends `request`, ends the direction, and reads the answer into `answer` up to
 /// `size` bytes with a final zero. Returns 0 or an errno.
 int cbench_unix_request(const char *path, const char *request, char *answer, int size);
+
+/// Connects to `port` of 127.0.0.1, sends a byte and waits for one, again and again until one comes.
+/// Returns 0 or an errno: ETIMEDOUT after `limit_ms`, EINTR when a signal is there.
+int cbench_first_byte(int port, int limit_ms, int signals);
 
 /// CLOCK_MONOTONIC.
 uint64_t cbench_now_ns(void);

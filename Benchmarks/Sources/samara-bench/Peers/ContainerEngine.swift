@@ -126,10 +126,12 @@ struct ContainerEngine {
     }
 
     /// Removes all pods and containers; whatever fails is ended with its processes afterwards.
-    func cleanUp(_ runner: ProcessRunner) {
+    ///
+    /// - Parameter limitSeconds: of each of the two commands.
+    func cleanUp(_ runner: ProcessRunner, limitSeconds: Double = 20) {
         for arguments in [["pod", "rm", "-f", "-a", "-t", "0"], ["rm", "-f", "-a", "-t", "0"]] {
             var command = command(arguments)
-            command.timeLimitSeconds = 20
+            command.timeLimitSeconds = limitSeconds
             _ = try? runner.run(command)
         }
     }

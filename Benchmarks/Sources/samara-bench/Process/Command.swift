@@ -10,6 +10,8 @@ struct Command: Sendable {
     var environment: [String: String]
     /// Longer than this is a failure, and ends it.
     var timeLimitSeconds: Double = 60
+    /// Slept within the measured time, before the program is started: an injected slow-down.
+    var delayMilliseconds: Double = 0
 
     /// As one would type it, for reports.
     var text: String {

@@ -17,6 +17,8 @@ final class ProcessRunner {
     private var residentOutputs: [Int32] = []
     /// During the cleanup an interrupt changes nothing.
     var ignoresInterrupts = false
+    /// One that came while a process was being ended is acted on afterwards.
+    private var wasInterrupted = false
 
     /// - Parameter directory: where two files for the output of commands are made.
     init(directory: String) throws {
@@ -41,6 +43,7 @@ final class ProcessRunner {
         empty(errorFile)
         let streams = [null, capturesOutput ? outputFile : null, errorFile]
         let began = cbench_now_ns()
+        if command.delayMilliseconds > 0 { usleep(UInt32(command.delayMilliseconds * 1000)) }
         let pid = try spawn(command, streams)
         let executable =
             capturesOutput ? (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? "" : ""
@@ -69,6 +72,27 @@ final class ProcessRunner {
         return result.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// Runs a command that leaves processes which stay, and does not wait for those.
+    func start(_ command: Command) throws {
+        empty(errorFile)
+        let pid = try spawn(command, [null, null, errorFile])
+        let usage: cbench_usage
+        do { usage = try wait(pid, until: cbench_now_ns() + UInt64(command.timeLimitSeconds * 1e9)) } catch {
+            end(pid)
+            throw error
+        }
+        guard usage.status == 0 else {
+            let last = contents(errorFile).split(separator: "\n").last.map(String.init) ?? "no message"
+            throw BenchError("`\(command.text)` failed: status \(usage.status): \(last.prefix(300))")
+        }
+    }
+
+    /// Ends a process of `startResident` and waits for it.
+    func endResident(_ pid: Int32) {
+        end(pid)
+        residents.remove(pid)
+    }
+
     /// Starts a command that stays until the returned descriptor, the other end of its standard input, is closed.
     ///
     /// - Returns: its pid, the descriptor, and the first line that it wrote.
@@ -85,7 +109,16 @@ final class ProcessRunner {
         residentOutputs.append(output[0])
         var line: [UInt8] = []
         var byte: UInt8 = 0
-        while read(output[0], &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
+        let deadline = cbench_now_ns() + UInt64(command.timeLimitSeconds * 1e9)
+        while true {
+            // A program that never writes must not keep an interrupt from ending everything.
+            while cbench_wait_readable(output[0], signals, 1000) == 0 {
+                guard cbench_now_ns() < deadline else { throw BenchError("`\(command.text)` wrote nothing") }
+                try handle(cbench_next_signal(signals, 0))
+            }
+            guard read(output[0], &byte, 1) == 1, byte != UInt8(ascii: "\n") else { break }
+            line.append(byte)
+        }
         guard byte == UInt8(ascii: "\n") else {
             close(input[1])
             throw BenchError(
@@ -136,7 +169,7 @@ final class ProcessRunner {
     private func end(_ pid: Int32) {
         kill(-pid, SIGKILL)
         let deadline = cbench_now_ns() + 2_000_000_000
-        while cbench_now_ns() < deadline, cbench_reap(pid).pid == 0 { _ = cbench_next_signal(signals, 50) }
+        while cbench_now_ns() < deadline, cbench_reap(pid).pid == 0 { note(cbench_next_signal(signals, 50)) }
     }
 
     // MARK: Waiting
@@ -188,7 +221,12 @@ final class ProcessRunner {
     }
 
     private func handle(_ signal: Int32) throws {
-        if signal != 0, signal != SIGCHLD, !ignoresInterrupts { throw Interrupted() }
+        note(signal)
+        if wasInterrupted, !ignoresInterrupts { throw Interrupted() }
+    }
+
+    private func note(_ signal: Int32) {
+        if signal != 0, signal != SIGCHLD { wasInterrupted = true }
     }
 
     /// The children of every thread of this process: proc_pid_task(5).
@@ -216,6 +254,19 @@ final class ProcessRunner {
                 while let current = ancestor, current != own, current > 1 { ancestor = parents[current] }
                 return ancestor == own
             })
+    }
+
+    /// Waits until a server behind a port of 127.0.0.1 has echoed a byte.
+    func awaitFirstByte(port: Int, limitMilliseconds: Int32) throws {
+        let deadline = cbench_now_ns() + UInt64(limitMilliseconds) * 1_000_000
+        while true {
+            let error = cbench_first_byte(Int32(port), limitMilliseconds, signals)
+            if error == 0 { return }
+            guard error == EINTR, cbench_now_ns() < deadline else {
+                throw BenchError("no byte through port \(port): \(String(cString: strerror(error)))")
+            }
+            try handle(cbench_next_signal(signals, 0))
+        }
     }
 
     /// Waits without measuring; an interrupt ends it.

@@ -55,12 +55,17 @@ struct MachineFacts: Codable, Sendable {
         }
     }
 
+    /// Whether something else ran when the benchmark began.
+    var wasBusy: Bool {
+        Double(loadAverageBefore.split(separator: " ").first ?? "").map { $0 > 0.3 * Double(cores) } ?? false
+    }
+
     var text: String {
         var lines = [
             "\(date), kernel \(kernel), \(distribution), \(cores) x \(processor), \(memoryMiB) MiB, cgroups \(cgroups), \(fileSystem), \(user)",
             "load average before: \(loadAverageBefore); after: \(loadAverageAfter)",
         ]
-        if let load = Double(loadAverageBefore.split(separator: " ").first ?? ""), load > 0.3 * Double(cores) {
+        if wasBusy {
             lines.append("**The machine was busy: compare ratios only, and those with care.**")
         }
         for (engine, text) in containers.sorted(by: { $0.key < $1.key }) { lines.append("\(engine): \(text)") }

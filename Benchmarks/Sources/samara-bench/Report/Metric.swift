@@ -26,16 +26,23 @@ struct Metric: Codable, Hashable, Sendable {
     let better: Better
     /// Whether its percentiles over the rounds are of interest, beyond the median and the spread.
     var hasTail: Bool
+    /// In the tables only, not drawn.
+    var isDetail: Bool
+    /// Among the few figures of the overview.
+    var isHeadline: Bool
     var point: Point?
 
     init(
-        id: String, title: String, unit: String, better: Better, hasTail: Bool = false, at point: Point? = nil
+        id: String, title: String, unit: String, better: Better, hasTail: Bool = false, isDetail: Bool = false,
+        isHeadline: Bool = false, at point: Point? = nil
     ) {
         self.id = id
         self.title = title
         self.unit = unit
         self.better = better
         self.hasTail = hasTail
+        self.isDetail = isDetail
+        self.isHeadline = isHeadline
         self.point = point
     }
 

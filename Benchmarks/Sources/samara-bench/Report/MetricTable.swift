@@ -68,7 +68,7 @@ struct MetricTable {
         var header = ["what", "by", "n"]
         for metric in report.metrics {
             header.append(metric.heading)
-            if metric.hasTail { header += ["p90", "p99", "p99.9", "max"] }
+            if metric.hasTail { header += Percentiles.usual.dropFirst().map { String(format: "p%g", $0) } + ["max"] }
         }
         let ratioMetrics = report.metrics.prefix(2)
         let limit = report.limit
@@ -84,7 +84,8 @@ struct MetricTable {
                 let values = Distribution(subject.known(metric.id))
                 row.append(Figure.text(values.median))
                 if metric.hasTail {
-                    row += [0.9, 0.99, 0.999].map { Figure.text(values.resolvedQuantile($0)) }
+                    let tail = Percentiles(subject.known(metric.id))
+                    row += Percentiles.usual.dropFirst().map { Figure.text(tail.value(at: $0)) }
                     row.append(Figure.text(values.quantile(1)))
                 }
             }

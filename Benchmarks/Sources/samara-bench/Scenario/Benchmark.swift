@@ -14,6 +14,7 @@ enum Benchmark {
         if arguments.isEmpty { arguments = ["--help"] }
         do {
             let options = try Options(arguments)
+            if options.scenario == "report" { exit(try reuse(options)) }
             guard getuid() != 0 else {
                 throw BenchError(
                     "this measures what an unprivileged user gets, and root is exempt from limits: run hack/bench")
@@ -54,9 +55,44 @@ enum Benchmark {
         report.facts.loadAverageAfter = ((try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? "")
             .trimmingCharacters(in: .newlines)
         report.seconds = Double(cbench_now_ns() - began) / 1e9
+        let found = try publish(report, options)
+        return status == 0 ? found : status
+    }
+
+    /// Puts earlier reports together: the first one's machine, everybody's sections, the later file's where two have the
+    /// same.
+    private static func reuse(_ options: Options) throws -> Int32 {
+        let reports = try options.files.map(Report.read)
+        var whole = reports[0]
+        for report in reports.dropFirst() {
+            for section in report.metrics {
+                whole.metrics.removeAll { $0.id == section.id }
+                whole.metrics.append(section)
+            }
+            whole.command += "\n" + report.command
+            whole.seconds += report.seconds
+            whole.facts.containers.merge(report.facts.containers) { $1 }
+            whole.facts.notes += report.facts.notes.filter { !whole.facts.notes.contains($0) }
+        }
+        return try publish(whole, options)
+    }
+
+    /// - Returns: 3 when the comparison found that something of Samara's got worse.
+    private static func publish(_ report: Report, _ options: Options) throws -> Int32 {
+        let comparison = try options.compare.map {
+            Comparison(old: try Report.read($0), new: report, threshold: options.thresholdPercent / 100)
+        }
         print(report.text, terminator: "")
+        if let comparison { print("\n" + ComparisonTable(comparison).text) }
         if let json = options.json { try report.write(to: json) }
-        return status
+        if let html = options.html {
+            let jsonName = options.json.map { String($0[($0.lastIndex(of: "/").map($0.index(after:)) ?? $0.startIndex)...]) }
+            let text = HTMLReport(report: report, comparison: comparison, jsonName: jsonName).html
+            do { try text.write(toFile: html, atomically: true, encoding: .utf8) } catch {
+                throw BenchError("cannot write \(html): \(error.localizedDescription)")
+            }
+        }
+        return comparison.map { $0.regressions.isEmpty ? 0 : 3 } ?? 0
     }
 
     /// The scenarios in turn, each cleaned up before the next. One that fails does not keep the others from running;

@@ -42,7 +42,11 @@ enum Scenarios {
     static var all: [any Scenario.Type] {
         [
             StartScenario.self,
+            FirstByteScenario.self,
             ForwardScenario.self,
+            MemoryScenario.self,
+            ScaleScenario.self,
+            MicroScenario.self,
         ]
     }
 

@@ -24,14 +24,15 @@ struct Group {
 
 /// Runs the cases of a group round by round: time, CPU, page faults, system calls.
 struct Interleaving {
-    static let wall = Metric(id: "wall", title: "time", unit: "ms", better: .lower, hasTail: true)
+    static let wall = Metric(id: "wall", title: "time", unit: "ms", better: .lower, hasTail: true, isHeadline: true)
     static let cpu = Metric(id: "cpu", title: "cpu", unit: "ms", better: .lower)
-    static let detached = Metric(id: "detached", title: "detached cpu", unit: "ms", better: .lower)
-    static let faults = Metric(id: "faults", title: "page faults", unit: "", better: .lower)
-    static let calls = Metric(id: "calls", title: "system calls", unit: "", better: .lower)
+    static let detached = Metric(id: "detached", title: "detached cpu", unit: "ms", better: .lower, isDetail: true)
+    static let faults = Metric(id: "faults", title: "page faults", unit: "", better: .lower, isDetail: true)
+    static let calls = Metric(id: "calls", title: "system calls", unit: "", better: .lower, isDetail: true)
 
     let runner: ProcessRunner
-    let rounds: Rounds
+    var rounds: Rounds
+    let options: Options
     /// strace's file, if system calls are to be counted, and the folder for its output.
     var tracer: (path: String, directory: String)?
 
@@ -44,6 +45,12 @@ struct Interleaving {
         report.hasSubjectRows = true
         report.subjects = group.cases.map {
             MetricReport.Subject(name: $0.peer, label: $0.label, note: $0.note, commands: $0.steps.map(\.text))
+        }
+        for index in report.subjects.indices {
+            let delay = options.delay(of: report.subjects[index].name)
+            guard delay > 0 else { continue }
+            let note = "delayed on purpose by \(delay) ms in every run"
+            report.subjects[index].note = report.subjects[index].note.map { "\($0); \(note)" } ?? note
         }
         report.absent = group.absent
         try rounds.measure(group.id, &report) { index in
@@ -86,7 +93,9 @@ struct Interleaving {
 
     private func run(_ item: Case) throws -> Sample {
         var total: Sample?
-        for step in item.steps {
+        let delay = options.delay(of: item.peer)
+        for var step in item.steps {
+            step.delayMilliseconds = delay
             do {
                 let outcome = try runner.run(step)
                 guard outcome.status == 0 else { throw BenchError(ProcessRunner.reason(outcome)) }

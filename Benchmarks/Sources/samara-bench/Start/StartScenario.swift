@@ -8,7 +8,7 @@ import Foundation
 struct StartScenario: Scenario {
     static let name = "start"
     static let summary = "the start of containers: run, run in a pod, exec, pod create and rm, ps"
-    static let parts = ["run", "pod-run", "exec", "pod", "ps"]
+    static let parts = ["run", "tail", "pod-run", "exec", "pod", "ps"]
     static let thorough = Profile(rounds: 60, warmUp: 2, secondsPerPart: 180)
     static let quick = Profile(rounds: 20, warmUp: 1, secondsPerPart: 25)
 
@@ -20,11 +20,13 @@ struct StartScenario: Scenario {
     private let holder: UserNamespace
     private let rounds: Rounds
 
+    private let bench: Bench
+    private var engineSet: EngineSet?
     private var engines: [ContainerEngine] = []
     private var absent: [AbsentPeer] = []
-    private var containers: [String: String] = [:]
 
     init(_ bench: Bench) {
+        self.bench = bench
         holder = bench.holder
         options = bench.options
         tools = bench.tools
@@ -41,14 +43,17 @@ struct StartScenario: Scenario {
             throw BenchError("there is no busybox.tar: hack/make-images writes it, and SAMARA_IMAGES names its folder")
         }
         let root = try RootFilesystem.unpack(image, workspace, runner)
-        try findEngines(image)
+        let found = try EngineSet(bench)
+        engineSet = found
+        engines = found.engines
+        absent = found.absent
         let floor = try Floor(root: root, filterFile: samaraFilter, holder, workspace, runner)
         report.facts.notes.append("The floor's seccomp filter is \(floor.filterText).")
         if !holder.hasSubordinateIDs {
             report.facts.notes.append("This user has no subordinate IDs: the floor maps a single ID.")
         }
-        report.facts.containers = containers
-        var measure = Interleaving(runner: runner, rounds: rounds)
+        report.facts.containers.merge(found.containers) { $1 }
+        var measure = Interleaving(runner: runner, rounds: rounds, options: options)
         if options.countsSystemCalls {
             guard let strace = tools.installed("strace") else { throw BenchError("--syscalls needs strace") }
             measure.tracer = (strace, try workspace.directory("trace"))
@@ -57,6 +62,9 @@ struct StartScenario: Scenario {
             let group: Group
             switch id {
             case "run": group = try runGroup(root, floor)
+            case "tail":
+                report.metrics.append(try tailMeasure(measure).measure(tailGroup(floor)))
+                continue
             case "pod-run": group = try podGroups(floor).run
             case "exec": group = try podGroups(floor).exec
             case "pod": group = podGroup()
@@ -67,28 +75,10 @@ struct StartScenario: Scenario {
     }
 
     func cleanUp() {
-        for engine in engines { engine.cleanUp(runner) }
+        engineSet?.cleanUp()
     }
 
     // MARK: Preparing
-
-    private mutating func findEngines(_ image: String) throws {
-        let found = try ContainerEngine.find(tools, workspace, runner)
-        absent = found.absent.filter { options.includes($0.peer) }
-        for engine in found.engines where options.includes(engine.name) {
-            progress.say("preparing \(engine.name)")
-            do {
-                // Kept before anything runs, so that the cleanup knows of it.
-                engines.append(engine)
-                containers[engine.name] = try engine.prepare(image, runner)
-                runner.adoptResidents()
-            } catch let error as BenchError {
-                engines.removeLast()
-                engine.cleanUp(runner)
-                absent.append(AbsentPeer(peer: engine.name, reason: error.description))
-            }
-        }
-    }
 
     /// The filter that Samara's first container has left in its cache: store layout, `root/cache`.
     private var samaraFilter: String? {
@@ -153,6 +143,29 @@ struct StartScenario: Scenario {
                     note: "no seccomp filter, a single mapped ID, a directory as root"))
         }
         return try tried(group)
+    }
+
+    /// Samara and the floor alone, often enough for the 99.9th percentile.
+    private func tailGroup(_ floor: Floor) -> Group {
+        var group = Group(
+            id: "tail", title: "A container alone, a thousand times",
+            cases: engineCases("tail") {
+                [$0.command("run", "--rm", "--network", "none", ContainerEngine.image, "true")]
+            }.filter { $0.peer.hasPrefix("samara") })
+        group.cases.append(
+            Case(
+                id: "floor", peer: "floor", label: "all namespaces, overlay, OCI mounts, capabilities, seccomp",
+                steps: [floor.start()]))
+        return group
+    }
+
+    private func tailMeasure(_ measure: Interleaving) -> Interleaving {
+        var tail = measure
+        tail.rounds = Rounds(
+            count: rounds.count * 50, warmUp: 1, secondsLimit: rounds.secondsLimit, seed: rounds.seed,
+            progress: progress)
+        tail.tracer = nil
+        return tail
     }
 
     private func addRuntimes(_ root: String, to group: inout Group) throws {

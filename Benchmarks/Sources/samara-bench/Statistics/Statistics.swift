@@ -18,11 +18,6 @@ struct Distribution {
     }
 
     var median: Double? { quantile(0.5) }
-
-    /// The quantile if there are enough values for at least one to lie beyond it: 100 for p99, 1000 for p99.9.
-    func resolvedQuantile(_ fraction: Double) -> Double? {
-        Double(count) * (1 - fraction) >= 0.999 ? quantile(fraction) : nil
-    }
 }
 
 /// A small seeded generator (SplitMix64), so that the order of a run can be repeated.
