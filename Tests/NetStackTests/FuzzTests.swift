@@ -1,17 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import NetStack
 import Testing
 
 /// Hostile input: frames of noise, and valid frames with a few octets changed, while the caller does anything at any time.
 /// What must hold: no trap, tables within their limits and in agreement, and every frame sent is well-formed.
 @Suite struct FuzzTests {
-    @Test func noiseIsSurvived() {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("FuzzTests.noiseIsSurvived seed \(seed)")
+    /// What the harness is fed with.
+    enum Target: String, CaseIterable, Sendable {
+        case noise, traffic, names
+    }
+
+    /// Random seeds for as long as SAMARA_FUZZ_SECONDS says, by default a second each.
+    @Test(arguments: Target.allCases) func randomSeeds(_ target: Target) {
+        let wanted = ProcessInfo.processInfo.environment["SAMARA_FUZZ_SECONDS"].flatMap(Double.init) ?? 1
+        let deadline = ContinuousClock.now + .seconds(wanted)
+        var inputs = 0
+        var runs = 0
+        repeat {
+            let seed = UInt64.random(in: 0 ... .max)
+            print("FuzzTests.randomSeeds \(target) seed \(seed)")
+            switch target {
+            case .noise: inputs += noise(seed, 500)
+            case .traffic: inputs += traffic(seed, 2_000)
+            case .names: inputs += names(seed, 5_000)
+            }
+            runs += 1
+        } while ContinuousClock.now < deadline
+        print("FuzzTests.randomSeeds \(target): \(inputs) inputs, \(runs) seeds")
+    }
+
+    @Test func noiseIsSurvived() { _ = noise(1, 1_000) }
+
+    /// Returns the number of frames.
+    func noise(_ seed: UInt64, _ count: Int) -> Int {
         var random = SeededGenerator(seed)
         for virtio in [0, 10, 12] {
             let harness = Harness(virtio: virtio)
-            for _ in 0..<4_000 {
+            for _ in 0..<count {
                 var bytes = random.bytes(Int.random(in: 0...(random.chance(50) ? 3_000 : 120), using: &random))
                 // Past the first gates, or nothing beyond them is ever reached.
                 let type = virtio + 12
@@ -27,11 +53,13 @@ import Testing
             }
             #expect(harness.isConsistent())
         }
+        return 3 * count
     }
 
-    @Test(arguments: [1, 2, 3, 4, UInt64.random(in: 0 ... .max)] as [UInt64])
-    func mutatedTrafficIsSurvived(_ seed: UInt64) {
-        print("FuzzTests.mutatedTrafficIsSurvived seed \(seed)")
+    @Test(arguments: [1, 2, 3, 4] as [UInt64])
+    func mutatedTrafficIsSurvived(_ seed: UInt64) { _ = traffic(seed, 12_000) }
+
+    func traffic(_ seed: UInt64, _ count: Int) -> Int {
         var random = SeededGenerator(seed)
         var limits = Configuration.Limits()
         limits.tcpFlows = 48
@@ -41,8 +69,11 @@ import Testing
         limits.controlFrameBytes = 8_192
         limits.events = 32
         let harness = Harness(mtu: random.chance(500) ? 1500 : 65_520, limits: limits)
+        harness.stack.defersAcknowledgements = random.chance(500)
         var flows = [FlowID]()
-        for step in 0..<12_000 {
+        for step in 0..<count {
+            harness.endsWithData = random.chance(500)
+            if random.chance(200) { harness.stack.flushAcknowledgements() }
             harness.accepts = random.chance(700)
             harness.takeLimit = random.chance(800) ? .max : Int.random(in: 0...50, using: &random)
             harness.capacity = random.chance(800) ? 1 << 20 : Int.random(in: 0...3_000, using: &random)
@@ -67,6 +98,7 @@ import Testing
             _ = harness.frames()
         }
         #expect(harness.stack.mappingCount == 0 && harness.isConsistent(), "seed \(seed)")
+        return count
     }
 
     func act(on flow: FlowID, _ harness: Harness, _ random: inout SeededGenerator) {
@@ -186,9 +218,9 @@ import Testing
         return out
     }
 
-    @Test func messagesOfTheDNS() {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("FuzzTests.messagesOfTheDNS seed \(seed)")
+    @Test func messagesOfTheDNS() { _ = names(1, 20_000) }
+
+    func names(_ seed: UInt64, _ count: Int) -> Int {
         var random = SeededGenerator(seed)
         let valid = hex(
             """
@@ -196,7 +228,7 @@ import Testing
             0377 6562 03 706f 6400 0001 0001  // web.pod A IN
             00 0029 04d0 0000 0000 0000  // OPT, 1232
             """)
-        for _ in 0..<20_000 {
+        for _ in 0..<count {
             var bytes = random.chance(300) ? random.bytes(Int.random(in: 0...80, using: &random)) : valid
             for _ in 0..<Int.random(in: 0...4, using: &random) where !bytes.isEmpty {
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
@@ -216,5 +248,6 @@ import Testing
                 }
             }
         }
+        return count
     }
 }

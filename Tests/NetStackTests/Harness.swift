@@ -42,6 +42,8 @@ final class Harness {
     var takeLimit = Int.max
     /// Octets the host socket gives for one payload request.
     var readLimit = Int.max
+    /// The end of the host's stream goes with its last bytes, as when the socket has reported it with them.
+    var endsWithData = false
     let virtio: Int
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: NetStack.outputCapacity, alignment: 16)
 
@@ -159,6 +161,7 @@ final class Harness {
         if available <= 0 { return socket.hasEnded ? .endOfStream : .wouldBlock }
         let count = min(available, request.maximumLength, readLimit)
         for i in 0..<count { output[request.bufferOffset + i] = socket.outgoing[start + i] }
+        if endsWithData && socket.hasEnded && count == available { return .lastBytes(count) }
         return .bytes(count, more: count < available || socket.hasEnded)
     }
 
@@ -240,6 +243,7 @@ extension Harness {
     func state(of id: FlowID) -> TCPState? { stack.state(of: id) }
     func count(of counter: Counter) -> UInt64 { stack.count(of: counter) }
     func isConsistent() -> Bool { stack.isConsistent() }
+    func hasDeferredAcknowledgements() -> Bool { stack.hasDeferredAcknowledgements }
     func open(from remote: InternetEndpoint, to pod: InternetEndpoint) -> FlowID? {
         stack.openConnection(from: remote, to: pod, receiveCapacity: 1 << 20, now: now)
     }

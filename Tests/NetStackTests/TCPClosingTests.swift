@@ -59,6 +59,26 @@ import Testing
         #expect(harness.stack.tcpFlowCount == 0 && harness.events().isEmpty)
     }
 
+    @Test func finGoesWithTheLastBytes() throws {
+        let (harness, client) = try connected()
+        harness.endsWithData = true
+        harness.hostSends(Bytes("last".utf8), client.flow)
+        harness.hostEnds(client.flow)
+        let frame = try harness.onlyFrame()
+        #expect(frame.flags == [.ack, .psh, .fin] && frame.data == Array("last".utf8))
+        #expect(harness.state(of: client.flow) == .finWait1)
+        // Lost: data and FIN are repeated, in whatever frames.
+        harness.advance(250)
+        let again = harness.frames().compactMap { $0 }
+        #expect(again.first?.data == Array("last".utf8) && again.last?.flags.contains(.fin) == true)
+        client.send([.ack], ack: frame.seq &+ 5)
+        #expect(harness.state(of: client.flow) == .finWait2)
+        #expect(harness.events() == [.acknowledged(4)])
+        client.send([.fin, .ack], ack: frame.seq &+ 5)
+        #expect(harness.state(of: client.flow) == .timeWait)
+        #expect(harness.isConsistent())
+    }
+
     @Test func simultaneousClose() throws {
         let (harness, client) = try connected()
         harness.hostEnds(client.flow)

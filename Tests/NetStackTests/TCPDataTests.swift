@@ -18,6 +18,44 @@ import Testing
         #expect(try harness.onlyFrame().ack == client.seq &+ 5)
     }
 
+    @Test func smallAcknowledgementsWaitForData() throws {
+        var (harness, client) = try connected()
+        harness.stack.defersAcknowledgements = true
+        client.send([.ack, .psh], Bytes("request".utf8))
+        client.seq &+= 7
+        #expect(harness.rawFrames().isEmpty)
+        harness.hostSends(Bytes("answer".utf8), client.flow)
+        let answer = try harness.onlyFrame()
+        #expect(answer.data == Array("answer".utf8) && answer.ack == client.seq)
+        harness.stack.flushAcknowledgements()
+        #expect(harness.rawFrames().isEmpty)
+        // Nothing to go with: it goes when the caller has nothing else to do.
+        client.send([.ack, .psh], Bytes("again".utf8), ack: answer.seq &+ 6)
+        client.seq &+= 5
+        #expect(harness.rawFrames().isEmpty)
+        #expect(harness.hasDeferredAcknowledgements())
+        harness.stack.flushAcknowledgements()
+        #expect(try harness.onlyFrame().ack == client.seq)
+        #expect(!harness.hasDeferredAcknowledgements())
+        #expect(harness.isConsistent())
+    }
+
+    @Test func twoSegmentsAndRepetitionsAreAcknowledgedAtOnce() throws {
+        var (harness, client) = try connected()
+        harness.stack.defersAcknowledgements = true
+        let segment = Bytes(repeating: 1, count: 1460)
+        client.send([.ack], segment)
+        #expect(harness.rawFrames().isEmpty)
+        client.seq &+= 1460
+        client.send([.ack], segment)
+        client.seq &+= 1460
+        #expect(try harness.onlyFrame().ack == client.seq)
+        client.send([.ack], segment, seq: client.seq &- 1460)
+        #expect(try harness.onlyFrame().ack == client.seq)
+        client.send([.fin, .ack])
+        #expect(try harness.onlyFrame().ack == client.seq &+ 1)
+    }
+
     @Test func whatWasNotTakenComesAgain() throws {
         let (harness, client) = try connected()
         harness.takeLimit = 2

@@ -65,6 +65,28 @@ import Testing
         }
     }
 
+    @Test func timestampsAreEchoed() throws {
+        func option(_ value: UInt8) -> Bytes { [1, 1, 8, 10, 0, 0, 0, value, 0, 0, 0, 0] }
+        let harness = Harness()
+        var client = Client(harness: harness)
+        client.send([.syn], options: [2, 4, 5, 0xb4] + option(7))
+        let synAck = try harness.onlyFrame()
+        #expect(Array(synAck.tcpOptions.suffix(12).prefix(4)) == [1, 1, 8, 10])
+        #expect(Array(synAck.tcpOptions.suffix(4)) == [0, 0, 0, 7])
+        client.seq &+= 1
+        client.ack = synAck.seq &+ 1
+        client.send([.ack], options: option(8))
+        // Of two segments that are acknowledged together the first one's is echoed (RFC 7323, section 4.3).
+        client.send([.ack], Bytes(repeating: 1, count: 10), options: option(9))
+        client.send([.ack], Bytes(repeating: 1, count: 10), seq: client.seq &+ 10, options: option(10))
+        #expect(Array(try harness.onlyFrame().tcpOptions.suffix(4)) == [0, 0, 0, 9])
+        harness.hostSends(Bytes(repeating: 2, count: 3_000), client.flow)
+        let frames = harness.frames().compactMap { $0 }
+        #expect(frames.first?.offload.gsoSize == 1448)
+        #expect(frames.allSatisfy { $0.tcpOptions.count == 12 })
+        #expect(frames.reduce(0) { $0 + $1.data.count } == 3_000)
+    }
+
     @Test func refusedHostResetsAtOnce() throws {
         let harness = Harness()
         harness.accepts = false

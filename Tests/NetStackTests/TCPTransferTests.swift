@@ -80,6 +80,8 @@ struct Impairment: CustomTestStringConvertible, Sendable {
         var progress = 0
         var hostSent = false
         harness.capacity = isSlow ? 8_000 : 1 << 20
+        harness.endsWithData = seed & 2 == 0
+        harness.stack.defersAcknowledgements = seed % 3 != 0
 
         func put(_ bytes: Bytes, toStack: Bool) {
             if random.chance(impairment.loss) { return }
@@ -101,6 +103,7 @@ struct Impairment: CustomTestStringConvertible, Sendable {
             harness.now = MonotonicTime(milliseconds: now)
             for segment in guest.output(now) { put(frame(segment.packet()), toStack: true) }
             harness.advance(0)
+            harness.stack.flushAcknowledgements()
             for raw in harness.rawFrames() {
                 // The kernel segments before anything can be lost, and completes the checksums.
                 for piece in segmented(raw) { put(piece, toStack: false) }

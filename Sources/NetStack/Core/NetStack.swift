@@ -68,6 +68,8 @@ package struct NetStack: ~Copyable {
     package let configuration: Configuration
     /// May be replaced at any time; flows that exist are not looked at again.
     package var policy: DestinationPolicy
+    /// Small acknowledgements wait for data to go with; the caller must call `flushAcknowledgements` before it sleeps.
+    package var defersAcknowledgements = false
 
     let counters = Counters()
     var events: EventRing

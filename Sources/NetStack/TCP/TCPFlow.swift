@@ -52,6 +52,13 @@ struct TCPFlow: BitwiseCopyable {
         static var recovering: Self { Self(rawValue: 256) }
         /// Both sides sent a window scale option.
         static var scaling: Self { Self(rawValue: 512) }
+        /// In the list of flows whose acknowledgement waits for something to go with.
+        static var ackDeferred: Self { Self(rawValue: 1024) }
+        /// The acknowledgement has waited long enough.
+        static var ackDue: Self { Self(rawValue: 2048) }
+        /// Every segment carries timestamps: without them a guest that has to repeat much learns no round trip time, and keeps
+        /// doubling its timeout (RFC 6298, section 5).
+        static var timestamps: Self { Self(rawValue: 4096) }
     }
 
     /// Our shift count: 65,535 << 7 is 8 MiB, twice the largest capacity that is advertised.
@@ -95,6 +102,10 @@ struct TCPFlow: BitwiseCopyable {
     var rcvNxt: SequenceNumber
     /// The right edge of the window the guest knows.
     var rcvAdv: SequenceNumber
+    /// rcvNxt as the guest knows it.
+    var rcvAcked: SequenceNumber
+    /// The guest's timestamp to echo: TS.Recent of RFC 7323, section 4.3.
+    var recentTimestamp: UInt32 = 0
     /// Octets the caller can take.
     var capacity: UInt32 = 0
     var maxCapacity: UInt32 = 0
@@ -106,8 +117,13 @@ struct TCPFlow: BitwiseCopyable {
     var deadline = MonotonicTime.never
     var queueOlder: UInt32 = .max
     var queueNewer: UInt32 = .max
-    var halfOpenOlder: UInt32 = .max
-    var halfOpenNewer: UInt32 = .max
+    /// Neighbours in the list of half-open flows, later in that of deferred acknowledgements.
+    var listOlder: UInt32 = .max
+    var listNewer: UInt32 = .max
+
+    /// Octets of our TCP headers but the SYN's.
+    @inline(__always)
+    var headerLength: Int { flags.contains(.timestamps) ? 32 : TCPSegment.minimumLength }
 
     /// Octets or a FIN that the guest has not acknowledged.
     @inline(__always)

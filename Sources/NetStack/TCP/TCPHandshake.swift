@@ -90,7 +90,7 @@ extension NetStack {
     ) -> TCPFlow {
         var flow = TCPFlow(
             pod: pod, remote: remote, state: state, mss: 536, irs: SequenceNumber(0), rcvNxt: SequenceNumber(0),
-            rcvAdv: SequenceNumber(0), hash: tcp.hash(pod, remote))
+            rcvAdv: SequenceNumber(0), rcvAcked: SequenceNumber(0), hash: tcp.hash(pod, remote))
         flow.iss = tcp.initialSequence(pod, remote, now)
         if let minimumSequence, flow.iss <= minimumSequence { flow.iss = minimumSequence + 128_000 }
         flow.sndUna = flow.iss
@@ -104,11 +104,20 @@ extension NetStack {
         flow.irs = segment.sequence
         flow.rcvNxt = segment.sequence + 1
         flow.rcvAdv = flow.rcvNxt
+        flow.rcvAcked = flow.rcvNxt
         let headers = (flow.pod.address.isIPv4 ? IPv4Header.minimumLength : IPv6Header.length) + 20
         let assumed: UInt16 = flow.pod.address.isIPv4 ? 536 : 1220
         let requested = segment.maximumSegmentSize == 0 ? assumed : segment.maximumSegmentSize
         // Below 64 octets the segments of one frame would number a thousand: the guest may harm itself less.
         flow.mss = UInt16(max(64, min(Int(requested), configuration.mtu - headers)))
+        if flow.state == .connecting, let timestamp = segment.timestamp {
+            flow.flags.insert(.timestamps)
+            flow.recentTimestamp = timestamp
+            // The size that was requested does not allow for options (RFC 6691).
+            flow.mss -= UInt16(flow.headerLength - TCPSegment.minimumLength)
+        } else {
+            flow.flags.remove(.timestamps)
+        }
         flow.sndWnd = UInt32(segment.window)
         flow.maxSndWnd = flow.sndWnd
         flow.sndWl1 = segment.sequence

@@ -27,6 +27,11 @@ extension NetStack {
             receiveUnacceptable(datagram, index, flow, segment)
             return
         }
+        if let timestamp = segment.timestamp, segment.sequence <= flow.pointee.rcvAcked,
+            Int32(bitPattern: timestamp &- flow.pointee.recentTimestamp) > 0
+        {
+            flow.pointee.recentTimestamp = timestamp
+        }
         if segment.flags.contains(.rst) {
             // Only the exact next octet is believed (RFC 5961, section 3.2).
             if offset != 0 {
@@ -123,9 +128,10 @@ extension NetStack {
         if payload.count == 0 && !hasFin { return }
         if offset > 0 {
             counters.count(.tcpOutOfOrder)
-            // Each out-of-order segment is answered at once, so that three of them make the guest repeat the missing
-            // one. While the caller can take nothing, repeating is in vain.
-            let limit: UInt8 = flow.pointee.capacity > 0 ? 4 : 1
+            // Each out-of-order segment is answered, so that three of them make the guest repeat the missing one; a guest
+            // that has seen reordering waits for as many as it has seen segments overtaken. While the caller can take
+            // nothing, repeating is in vain.
+            let limit: UInt8 = flow.pointee.capacity > 0 ? 128 : 1
             flow.pointee.pendingAcks = min(flow.pointee.pendingAcks + 1, limit)
             tcp.enqueue(index)
             return

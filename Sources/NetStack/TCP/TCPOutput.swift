@@ -26,6 +26,8 @@ package struct PayloadRequest: BitwiseCopyable {
 package enum PayloadResult: BitwiseCopyable {
     /// Bytes 1...maximumLength are in the buffer; `more` says that reading on is worth while.
     case bytes(Int, more: Bool)
+    /// As many bytes, 1...maximumLength, and behind them the host side has finished sending.
+    case lastBytes(Int)
     /// Nothing there yet: call `hostReadable` when there is.
     case wouldBlock
     /// The host side has finished sending.
@@ -84,7 +86,7 @@ extension NetStack {
             return .payload(
                 PayloadRequest(
                     flow: tcp.flows.id(index), streamOffset: flow.pointee.sndNxt - flow.pointee.sndUna,
-                    bufferOffset: linkHeaderLength + transportOffset(flow) + TCPSegment.minimumLength,
+                    bufferOffset: linkHeaderLength + transportOffset(flow) + flow.pointee.headerLength,
                     maximumLength: length))
         }
         if flow.pointee.flags.contains(.finKnown) && flow.pointee.sndNxt == flow.pointee.finSeq
@@ -96,14 +98,30 @@ extension NetStack {
             tcp.arm(index, flow.pointee.retransmissionTimeout, now)
         }
         if flow.pointee.pendingAcks > 0 {
+            if mayWait(flow) {
+                tcp.deferAcknowledgement(index)
+                return .none
+            }
             flow.pointee.pendingAcks = 0
             return .frame(writeControl(flow, bytes, flow.pointee.controlSequence, .ack))
         }
         return .none
     }
 
+    /// Whether an acknowledgement may wait for data or a FIN to go with: it covers less than two segments, which RFC 9293
+    /// (section 3.8.6.3) demands to be acknowledged, and the guest does not wait for it to send on.
     @inline(__always)
-    private func transportOffset(_ flow: UnsafeMutablePointer<TCPFlow>) -> Int {
+    private func mayWait(_ flow: UnsafeMutablePointer<TCPFlow>) -> Bool {
+        guard defersAcknowledgements, flow.pointee.pendingAcks == 1, flow.pointee.state == .established,
+            !flow.pointee.flags.contains(.ackDue), !flow.pointee.flags.contains(.droppedInput)
+        else { return false }
+        let new = flow.pointee.rcvNxt - flow.pointee.rcvAcked
+        return new > 0 && new < 2 * Int(flow.pointee.mss)
+            && flow.pointee.receiveWindow >= min(2 * Int(flow.pointee.mss), Int(flow.pointee.maxCapacity) / 2)
+    }
+
+    @inline(__always)
+    func transportOffset(_ flow: UnsafeMutablePointer<TCPFlow>) -> Int {
         flow.pointee.pod.address.isIPv4 ? IPv4Header.minimumLength : IPv6Header.length
     }
 
@@ -145,16 +163,18 @@ extension NetStack {
         switch result {
         case .bytes(let count, let more):
             precondition(count > 0 && count <= request.maximumLength)
-            length = sendData(index, flow, bytes, request, count, more)
+            length = sendData(index, flow, bytes, request, count, more, isLast: false)
+        case .lastBytes(let count):
+            precondition(count > 0 && count <= request.maximumLength)
+            length = sendData(
+                index, flow, bytes, request, count, false, isLast: !flow.pointee.flags.contains(.finKnown))
         case .wouldBlock:
             flow.pointee.flags.remove(.hostReadable)
         case .endOfStream:
             flow.pointee.flags.remove(.hostReadable)
             // Unacknowledged octets are in the socket, so it ends only behind them.
             if flow.pointee.sndNxt == flow.pointee.sndMax && !flow.pointee.flags.contains(.finKnown) {
-                flow.pointee.flags.insert(.finKnown)
-                flow.pointee.finSeq = flow.pointee.sndNxt
-                flow.pointee.state = flow.pointee.state == .closeWait ? .lastAck : .finWait1
+                beginFin(flow)
                 length = sendFin(index, flow, bytes)
             }
         }
@@ -166,11 +186,19 @@ extension NetStack {
         return length
     }
 
+    /// The host side's stream ends at sndNxt.
+    private func beginFin(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        flow.pointee.flags.insert(.finKnown)
+        flow.pointee.flags.remove(.hostReadable)
+        flow.pointee.finSeq = flow.pointee.sndNxt
+        flow.pointee.state = flow.pointee.state == .closeWait ? .lastAck : .finWait1
+    }
+
     private mutating func sendData(
         _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ bytes: MutableByteView,
-        _ request: PayloadRequest, _ count: Int, _ more: Bool
+        _ request: PayloadRequest, _ count: Int, _ more: Bool, isLast: Bool
     ) -> Int {
-        let headers = transportOffset(flow) + TCPSegment.minimumLength
+        let headers = transportOffset(flow) + flow.pointee.headerLength
         let window = advertise(flow)
         let packet = bytes.slice(linkHeaderLength, headers + count)
         let mss = Int(flow.pointee.mss)
@@ -186,18 +214,38 @@ extension NetStack {
             }
         }
         writeLinkHeader(bytes, offload, isIPv4: flow.pointee.pod.address.isIPv4)
+        writeTimestamps(flow, packet, transportOffset(flow) + TCPSegment.minimumLength)
         writeTCPPacket(
             packet, flow.pointee.pod, flow.pointee.remote, flow.pointee.sndNxt, flow.pointee.rcvNxt,
-            more ? .ack : [.ack, .psh], window, headerLength: 20, isOffloaded: offload.needsChecksum)
+            isLast ? [.ack, .psh, .fin] : more ? .ack : [.ack, .psh], window,
+            headerLength: flow.pointee.headerLength, isOffloaded: offload.needsChecksum)
         flow.pointee.sndNxt += count
+        if isLast {
+            beginFin(flow)
+            flow.pointee.sndNxt += 1
+        }
         if flow.pointee.sndMax < flow.pointee.sndNxt { flow.pointee.sndMax = flow.pointee.sndNxt }
         flow.pointee.pendingAcks = 0
         if flow.pointee.deadline == .never { tcp.arm(index, flow.pointee.retransmissionTimeout, now) }
         if !more && flow.pointee.sndNxt == flow.pointee.sndMax { flow.pointee.flags.remove(.hostReadable) }
         // Another frame, or the FIN: decided at its turn, behind the other flows.
         tcp.enqueue(index)
+        noteAcknowledged(flow)
         return linkHeaderLength + headers + count
     }
+
+    /// The segment being written tells the guest of everything that was taken.
+    @inline(__always)
+    func noteAcknowledged(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        flow.pointee.rcvAcked = flow.pointee.rcvNxt
+        flow.pointee.flags.remove(.ackDue)
+    }
+
+    /// Acknowledgements wait for data to go with until `flushAcknowledgements`.
+    package var hasDeferredAcknowledgements: Bool { tcp.hasDeferred }
+
+    /// Nothing more is to come soon: what waits is sent by `nextOutput`.
+    package mutating func flushAcknowledgements() { tcp.flushDeferred() }
 
     private mutating func sendFin(
         _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ bytes: MutableByteView

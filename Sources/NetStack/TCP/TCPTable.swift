@@ -13,6 +13,8 @@ struct TCPTable: ~Copyable {
     private var newestHalfOpen: UInt32 = .max
     private var queueHead: UInt32 = .max
     private var queueTail: UInt32 = .max
+    private var deferredHead: UInt32 = .max
+    private var deferredTail: UInt32 = .max
 
     init(_ limits: Configuration.Limits, key: HashKey) {
         flows = Slab(capacity: limits.tcpFlows)
@@ -56,9 +58,9 @@ struct TCPTable: ~Copyable {
         index.insert(flow.hash, new)
         let record = flows[new]
         record.pointee.flags.insert(.halfOpen)
-        record.pointee.halfOpenOlder = newestHalfOpen
-        record.pointee.halfOpenNewer = .max
-        if newestHalfOpen != .max { flows[newestHalfOpen].pointee.halfOpenNewer = new }
+        record.pointee.listOlder = newestHalfOpen
+        record.pointee.listNewer = .max
+        if newestHalfOpen != .max { flows[newestHalfOpen].pointee.listNewer = new }
         newestHalfOpen = new
         if oldestHalfOpen == .max { oldestHalfOpen = new }
         halfOpenCount += 1
@@ -75,16 +77,17 @@ struct TCPTable: ~Copyable {
         let flow = flows[position]
         guard flow.pointee.flags.contains(.halfOpen) else { return }
         flow.pointee.flags.remove(.halfOpen)
-        let older = flow.pointee.halfOpenOlder
-        let newer = flow.pointee.halfOpenNewer
-        if older == .max { oldestHalfOpen = newer } else { flows[older].pointee.halfOpenNewer = newer }
-        if newer == .max { newestHalfOpen = older } else { flows[newer].pointee.halfOpenOlder = older }
+        let older = flow.pointee.listOlder
+        let newer = flow.pointee.listNewer
+        if older == .max { oldestHalfOpen = newer } else { flows[older].pointee.listNewer = newer }
+        if newer == .max { newestHalfOpen = older } else { flows[newer].pointee.listOlder = older }
         halfOpenCount -= 1
     }
 
     mutating func remove(_ position: UInt32) {
         leaveHalfOpen(position)
         unlinkFromQueue(position)
+        unlinkDeferred(position)
         timers.cancel(position)
         let flow = flows[position]
         index.remove(flow.pointee.hash, position)
@@ -120,6 +123,42 @@ struct TCPTable: ~Copyable {
         let newer = flow.pointee.queueNewer
         if older == .max { queueHead = newer } else { flows[older].pointee.queueNewer = newer }
         if newer == .max { queueTail = older } else { flows[newer].pointee.queueOlder = older }
+    }
+
+    var hasDeferred: Bool { deferredHead != .max }
+
+    /// Lets the flow's acknowledgement wait for `flushDeferred`.
+    @inline(__always)
+    mutating func deferAcknowledgement(_ position: UInt32) {
+        let flow = flows[position]
+        if flow.pointee.flags.contains(.ackDeferred) { return }
+        flow.pointee.flags.insert(.ackDeferred)
+        flow.pointee.listOlder = deferredTail
+        flow.pointee.listNewer = .max
+        if deferredTail == .max { deferredHead = position } else { flows[deferredTail].pointee.listNewer = position }
+        deferredTail = position
+    }
+
+    /// Queues every flow whose acknowledgement has found nothing to go with.
+    mutating func flushDeferred() {
+        while deferredHead != .max {
+            let position = deferredHead
+            unlinkDeferred(position)
+            let flow = flows[position]
+            guard flow.pointee.pendingAcks > 0 else { continue }
+            flow.pointee.flags.insert(.ackDue)
+            enqueue(position)
+        }
+    }
+
+    private mutating func unlinkDeferred(_ position: UInt32) {
+        let flow = flows[position]
+        guard flow.pointee.flags.contains(.ackDeferred) else { return }
+        flow.pointee.flags.remove(.ackDeferred)
+        let older = flow.pointee.listOlder
+        let newer = flow.pointee.listNewer
+        if older == .max { deferredHead = newer } else { flows[older].pointee.listNewer = newer }
+        if newer == .max { deferredTail = older } else { flows[newer].pointee.listOlder = older }
     }
 
     /// Runs the flow's timer `milliseconds` from now, in place of whatever it was waiting for.

@@ -28,9 +28,20 @@ extension NetStack {
         _ flags: TCPFlags
     ) -> Int {
         let window = advertise(flow)
+        noteAcknowledged(flow)
+        writeTimestamps(flow, bytes, linkHeaderLength + transportOffset(flow) + TCPSegment.minimumLength)
         return writeSegment(
             bytes, flow.pointee.pod, flow.pointee.remote, sequence, flow.pointee.rcvNxt, flags, window,
-            headerLength: 20)
+            headerLength: flow.pointee.headerLength)
+    }
+
+    /// The timestamps option at `offset`, when the flow has it.
+    @inline(__always)
+    func writeTimestamps(_ flow: UnsafeMutablePointer<TCPFlow>, _ bytes: MutableByteView, _ offset: Int) {
+        guard flow.pointee.flags.contains(.timestamps) else { return }
+        bytes.set32(offset, TCPSegment.timestampLead)
+        bytes.set32(offset + 4, UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000))
+        bytes.set32(offset + 8, flow.pointee.recentTimestamp)
     }
 
     /// SYN or SYN-ACK with our segment size and, when the guest offered it or we open, window scale.
@@ -48,10 +59,12 @@ extension NetStack {
         bytes.set32(options, 0x0204_0000 | UInt32(size))
         // No-operation, then the shift count (RFC 7323, section 2.2).
         if hasScale { bytes.set32(options + 4, 0x0103_0300 | UInt32(TCPFlow.receiveScale)) }
+        let length = hasScale ? 28 : 24
+        writeTimestamps(flow, bytes, options + length - TCPSegment.minimumLength)
         return writeSegment(
             bytes, flow.pointee.pod, flow.pointee.remote, flow.pointee.iss,
             isOpening ? SequenceNumber(0) : flow.pointee.rcvNxt, isOpening ? .syn : [.syn, .ack],
-            UInt16(field), headerLength: hasScale ? 28 : 24)
+            UInt16(field), headerLength: length + flow.pointee.headerLength - TCPSegment.minimumLength)
     }
 
     /// Queues a reset; lost when the queue is full, in which case the guest's next segment causes another.

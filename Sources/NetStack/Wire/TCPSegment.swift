@@ -42,6 +42,8 @@ package struct TCPFlags: OptionSet, BitwiseCopyable, Sendable {
 /// A decoded TCP header with its payload.
 package struct TCPSegment: BitwiseCopyable {
     package static var minimumLength: Int { 20 }
+    /// Two octets of padding, kind and length of the timestamps option.
+    package static var timestampLead: UInt32 { 0x0101_080a }
 
     package let sourcePort: UInt16
     package let destinationPort: UInt16
@@ -54,6 +56,8 @@ package struct TCPSegment: BitwiseCopyable {
     package private(set) var maximumSegmentSize: UInt16 = 0
     /// Window scale option, at most 14 (RFC 7323, section 2.3), or nil when absent.
     package private(set) var windowScale: UInt8?
+    /// TSval of a timestamps option (RFC 7323, section 3.2), nil when absent or, but on SYN, not where everybody puts it.
+    package private(set) var timestamp: UInt32?
     package let payload: ByteView
 
     /// Octets of sequence space: payload, SYN and FIN.
@@ -75,7 +79,8 @@ package struct TCPSegment: BitwiseCopyable {
         window = bytes.u16(14)
         payload = bytes.from(headerLength)
         guard sourcePort != 0, destinationPort != 0 else { return nil }
-        // Options matter on SYN only: nothing else is ever negotiated, so the others are not even walked.
+        // Only timestamps matter on other segments than SYN, and RFC 7323 (appendix A) says where those are.
+        if headerLength >= 32 && bytes.u32(20) == Self.timestampLead { timestamp = bytes.u32(24) }
         if flags.contains(.syn) && headerLength > Self.minimumLength {
             guard readOptions(bytes.slice(20, headerLength - 20)) else { return nil }
         }
@@ -99,6 +104,9 @@ package struct TCPSegment: BitwiseCopyable {
             } else if kind == 3 {
                 guard length == 3 else { return false }
                 windowScale = min(options.u8(offset + 2), 14)
+            } else if kind == 8 {
+                guard length == 10 else { return false }
+                timestamp = options.u32(offset + 2)
             }
             offset += length
         }
