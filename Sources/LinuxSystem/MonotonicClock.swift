@@ -6,6 +6,9 @@ public enum MonotonicClock {
     /// Milliseconds since some point in the past.
     public static var milliseconds: UInt64 { samara_monotonic_milliseconds() }
 
+    /// Nanoseconds since some point in the past.
+    public static var nanoseconds: UInt64 { samara_monotonic_nanoseconds() }
+
     /// The same as a signed number, for differences that may be negative.
     public static var signedMilliseconds: Int64 { Int64(milliseconds) }
 }

@@ -12,6 +12,8 @@ public struct KeeperRequest: Equatable, Sendable {
         case datagramFlow = 3
         /// The flow from `source` is over: its way back may go when no other flow of that address needs it.
         case endDatagramFlow = 4
+        /// The host's resolv.conf, opened: samara-net sees no file of the host.
+        case resolverFile = 5
     }
 
     public enum Family: UInt8, Sendable { case ipv4 = 4, ipv6 = 6 }

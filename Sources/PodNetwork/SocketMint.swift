@@ -64,6 +64,7 @@ public struct SocketMint: ~Copyable {
             case .some(let tap): return try answer(socketFD, request, [tap.raw], nil)
             case .none: return try answer(socketFD, request, [], Errno(rawValue: ENODEV))
             }
+        case .resolverFile: return try serveResolverFile(socketFD, request)
         case .sockets: return try serveSockets(socketFD, request)
         case .datagramFlow: return try serveDatagramFlow(socketFD, request)
         case .endDatagramFlow:
@@ -71,6 +72,18 @@ public struct SocketMint: ~Copyable {
             return .served
         }
     }
+
+    /// A host without the file asks itself: the answer then carries no descriptor, resolv.conf(5).
+    private func serveResolverFile(_ socketFD: Int32, _ request: KeeperRequest) throws(NetControlError) -> Outcome {
+        let file: OwnedFD
+        // Should somebody have put a pipe in its place, nobody waits for it.
+        do throws(Errno) { file = try File.open(SocketMint.resolverFile, O_RDONLY | O_NONBLOCK) } catch {
+            return try answer(socketFD, request, [], error)
+        }
+        return try answer(socketFD, request, [file.raw], nil)
+    }
+
+    private static var resolverFile: String { "/etc/resolv.conf" }
 
     // MARK: TCP
 

@@ -46,12 +46,15 @@ public struct PortForwarder: ~Copyable {
     let configuration: NetConfiguration
     package let keeper: OwnedFD
     package var epoll: Epoll
+    var polling = AdaptivePolling()
     var timers: TimerWheel
     /// Milliseconds, read once per turn.
     var now: UInt64
     var transfer: SocketTransfer
     var pool = PodSocketPool()
     var keeperMessages = KeeperMessages()
+    /// For the other participant, when the keeper has sent it: the host's resolv.conf, nil where there is none.
+    var resolverFile: OwnedFD??
     var listeners = Slab<Listener>(capacity: 65536 * 2)
     var flows = Slab<Flow>(capacity: flowLimit)
     /// Made with the first datagram: most pods publish no UDP port.

@@ -29,7 +29,7 @@ extension PortForwarder {
             if other >= 0, timeout < 0 || timeout > other { timeout = other }
         }
         if maximumWait >= 0, timeout < 0 || timeout > maximumWait { timeout = maximumWait }
-        let count = try epoll.wait(timeoutMilliseconds: timeout)
+        let count = try polling.wait(&epoll, timeoutMilliseconds: timeout, pollsAhead: participant.pollsAhead)
         now = MonotonicClock.milliseconds
         for index in 0..<count {
             let event = epoll.event(index)
@@ -47,6 +47,7 @@ extension PortForwarder {
             acceptConnections()
             receiveDatagrams()
             runReadyFlows()
+            if let file = resolverFile.take() { participant.resolversArrived(file) }
             participant.work(now: now, epoll: epoll)
             if listeners.count > 0, pool.count > 0 { askForSockets() }
         }

@@ -1,17 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import LinuxSystem
+import SystemPackage
 
 /// The name servers that the pod's queries go to, in order of preference.
 package struct Resolvers {
-    private let servers: [IPAddress]
+    private var servers: [IPAddress]
     private var preferred = 0
 
     init(_ servers: [IPAddress]) { self.servers = servers }
 
+    private static var file: String { "/etc/resolv.conf" }
+
     /// Those of the host's /etc/resolv.conf; the machine itself when there is no such file: resolv.conf(5).
     package static func ofHost() -> Resolvers {
-        let bytes = (try? File.read("/etc/resolv.conf", limit: 1 << 20)) ?? []
+        let bytes = (try? File.read(file, limit: 1 << 20)) ?? []
         return Resolvers(parse(String(decoding: bytes, as: UTF8.self)))
+    }
+
+    /// Wakes up when that file may have changed, be it replaced, or rewritten where it is a link to. Nil when the user's
+    /// limits of inotify(7) are used up: then the servers stay those of the pod's start.
+    package static func watchHost() -> DirectoryWatch? {
+        do throws(Errno) {
+            let watch = try DirectoryWatch()
+            try watch.add("/etc")
+            if let target = try? File.readLink(file), let slash = target.lastIndex(of: "/") {
+                let directory = target[..<slash]
+                try? watch.add(directory.hasPrefix("/") ? String(directory) : "/etc/\(directory)")
+            }
+            return watch
+        } catch { return nil }
     }
 
     /// The server to ask; nil when there is none.
@@ -22,6 +39,12 @@ package struct Resolvers {
     /// `address` did not answer: the next one is asked from here on.
     mutating func failed(_ address: IPAddress) {
         if address == current { preferred = (preferred + 1) % servers.count }
+    }
+
+    /// Goes on with other servers; the one that was asked stays preferred when it is among them.
+    mutating func replace(by others: [IPAddress]) {
+        preferred = current.flatMap { others.firstIndex(of: $0) } ?? 0
+        servers = others
     }
 
     /// The addresses of the nameserver lines. One with a zone (fe80::1%eth0) needs an interface that a pod's query does

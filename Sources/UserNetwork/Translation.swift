@@ -105,6 +105,28 @@ extension UserNetwork {
         return InternetEndpoint(InternetAddress(ip), peer.port)
     }
 
+    /// The host's resolv.conf may have changed. Only the keeper can open it; its answer comes through the forwarder.
+    func askForResolvers() {
+        resolverWatch?.clear()
+        var bytes = [UInt8](repeating: 0, count: KeeperRequest.size)
+        bytes.withUnsafeMutableBytes { KeeperRequest(.resolverFile).encode(into: $0) }
+        // A keeper that does not listen is noticed by the forwarder; the servers stay those that were known.
+        _ = try? UnixSocket.send(keeper, bytes)
+    }
+
+    package mutating func resolversArrived(_ file: consuming OwnedFD?) {
+        var length = 0
+        if let file {
+            let space = datagrams.count
+            while length < space,
+                case .bytes(let count) = Transfer.read(
+                    file.raw, into: UnsafeMutableRawBufferPointer(rebasing: datagrams[length...]))
+            { length += count }
+        }
+        let text = String(decoding: datagrams[..<length], as: UTF8.self)
+        resolvers.replace(by: Resolvers.parse(text))
+    }
+
     /// The host's addresses may have changed.
     mutating func refreshAddresses() {
         let known = host.addresses

@@ -5,7 +5,11 @@ import NetStack
 import SystemPackage
 
 extension UserNetwork {
-    package var hasWork: Bool { isTapReadable || hasOutput || !readyMappings.isEmpty }
+    package var hasWork: Bool { hasTraffic || stack.hasDeferredAcknowledgements }
+
+    private var hasTraffic: Bool { isTapReadable || hasOutput || !readyMappings.isEmpty }
+
+    package var pollsAhead: Bool { wasActive }
 
     package func timeout(now: UInt64) -> Int32 {
         let deadline = stack.nextDeadline
@@ -24,17 +28,26 @@ extension UserNetwork {
         _ token: EventToken, _ readiness: Readiness, now: UInt64, epoll: borrowing Epoll
     ) {
         setTime(now)
+        isQuiet = false
+        wasActive = true
         let id = SlabID(index: token.slot, generation: token.generation)
         switch Kind(rawValue: token.kind) {
         case .tap: isTapReadable = true
         case .connection: connectionEvent(id, readiness, epoll)
         case .mapping: mappingEvent(id, readiness)
+        case .addresses where id == Self.resolverNotice: askForResolvers()
         case .addresses: refreshAddresses()
         case nil: return
         }
     }
 
     package mutating func work(now: UInt64, epoll: borrowing Epoll) {
+        if stack.hasDeferredAcknowledgements && (isQuiet || now > milliseconds) {
+            stack.flushAcknowledgements()
+            hasOutput = true
+        }
+        if isQuiet && !hasWork { wasActive = false }
+        isQuiet = true
         setTime(now)
         while stack.nextDeadline <= self.now {
             stack.advance(now: self.now)
@@ -42,7 +55,7 @@ extension UserNetwork {
             hasOutput = true
         }
         var round = 0
-        while hasWork && round < Self.rounds {
+        while hasTraffic && round < Self.rounds {
             if isTapReadable { receiveFrames(epoll) }
             consumeAcknowledged()
             if !readyMappings.isEmpty { receiveFromHost() }
@@ -54,6 +67,7 @@ extension UserNetwork {
     // MARK: Tap
 
     private mutating func receiveFrames(_ epoll: borrowing Epoll) {
+        defer { sendBatch(epoll) }
         for _ in 0..<Self.burst {
             guard case .bytes(let count) = Transfer.read(tap.raw, into: input) else {
                 // Also when the device is gone: then the pod is, and the keeper's socket says so.
@@ -98,11 +112,14 @@ extension UserNetwork {
             case .tcpReset(let id, _): closeConnection(id, reset: true)
             case .mappingOpened(let id, let kind, let source): openMapping(id, kind, source)
             case .datagram(let id, let destination, let payload, let segmentSize, let dontFragment):
-                sendDatagram(
-                    id, destination, payload, segmentSize: segmentSize, dontFragment: dontFragment, epoll)
+                let datagram = OutgoingDatagram(
+                    mapping: id, destination: destination, segmentSize: segmentSize, dontFragment: dontFragment)
+                collect(datagram, payload, epoll)
             case .echoRequest(let id, let destination, let sequence, let payload):
                 sendEcho(id, destination, sequence, payload, epoll)
-            case .mappingClosed(let id): closeMapping(id)
+            case .mappingClosed(let id):
+                sendBatch(epoll)
+                closeMapping(id)
             }
         }
     }

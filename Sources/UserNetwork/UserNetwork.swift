@@ -42,8 +42,11 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     /// Kinds of token; the forwarder has those below.
     enum Kind: UInt8 {
         case tap = 12
+        /// The host's own addresses; `resolverNotice`: its resolv.conf.
         case connection, mapping, addresses
     }
+
+    static let resolverNotice = SlabID(index: 1, generation: 0)
 
     /// Frames in and frames out per round, and rounds per turn.
     static let burst = 64
@@ -57,9 +60,19 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     var mappings = HostTable(empty: HostMapping())
     var host: HostView
     var resolvers: Resolvers
+    /// Nil when the servers do not come from the host's file.
+    let resolverWatch: DirectoryWatch?
+    /// The forwarder's socket to the keeper, which reads the host's files.
+    let keeper: Int32
     var now: MonotonicTime
     /// Milliseconds, as `now`.
     var milliseconds: UInt64
+    /// No event has come since the last turn.
+    var isQuiet = true
+    /// An event has come in one of the last turns.
+    var wasActive = false
+    /// Datagrams of the same size for the same place, on their way to the host.
+    var batch = DatagramBatch()
     /// The tap may have frames.
     var isTapReadable = true
     /// The stack may have frames.
@@ -78,9 +91,12 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
 
     /// Registers what the network of the pod waits for: the tap (IFF_VNET_HDR) and the host's addresses.
     package static func register(
-        tap: borrowing OwnedFD, host: borrowing HostView, epoll: borrowing Epoll
+        tap: borrowing OwnedFD, host: borrowing HostView, resolverWatch: DirectoryWatch?, epoll: borrowing Epoll
     ) throws(Errno) {
         let only = SlabID(index: 0, generation: 0)
+        if let resolverWatch {
+            try epoll.add(resolverWatch.descriptor, .readable, token: token(.addresses, resolverNotice))
+        }
         try epoll.add(tap.raw, [.readable, .edgeTriggered], token: token(.tap, only))
         if host.descriptor >= 0 { try epoll.add(host.descriptor, .readable, token: token(.addresses, only)) }
     }
@@ -88,7 +104,7 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     /// Takes over what was registered.
     package init(
         _ configuration: NetConfiguration, _ outbound: OutboundConfiguration, tap: consuming OwnedFD,
-        host: consuming HostView, resolvers: Resolvers
+        host: consuming HostView, resolvers: Resolvers, resolverWatch: DirectoryWatch?, keeper: Int32
     ) {
         let offloads = Tap.requestOffloads(tap)
         let hasFrames = offloads.contains(.tcpSegmentation) && offloads.contains(.checksum)
@@ -102,7 +118,10 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
         stack = NetStack(
             configuration.stack(outbound, hasSegmentationOffload: hasFrames),
             policy: configuration.policy(outbound, hostAddresses: host.addresses))
+        stack.defersAcknowledgements = true
         self.resolvers = outbound.nameServers.isEmpty ? resolvers : Resolvers(outbound.nameServers)
+        self.resolverWatch = resolverWatch
+        self.keeper = keeper
         self.configuration = configuration
         self.outbound = outbound
         self.host = host

@@ -25,10 +25,10 @@ enum Check {
 
 /// A new user and network namespace for this process, as root of it.
 enum Namespace {
-    static func enter() throws {
+    static func enter(_ more: Int32 = 0) throws {
         let user = getuid()
         let group = getgid()
-        _ = try checked(samara_unshare(CLONE_NEWUSER | CLONE_NEWNET))
+        _ = try checked(samara_unshare(CLONE_NEWUSER | CLONE_NEWNET | more))
         try File.write("/proc/self/setgroups", Array("deny".utf8), flags: 0)
         try File.write("/proc/self/uid_map", Array("0 \(user) 1".utf8), flags: 0)
         try File.write("/proc/self/gid_map", Array("0 \(group) 1".utf8), flags: 0)

@@ -151,6 +151,20 @@ enum OutboundChecks {
         }
     }
 
+    /// Nobody answers at the first server; the second one echoes.
+    static func followsResolvers() throws {
+        let query = Array("\u{1}not a real query".utf8)
+        let server = SocketAddress(OutboundProbe.nameServerIPv4, port: 53)
+        let socket = try Socket.make(family: AF_INET, .udp)
+        try setBlocking(socket.raw)
+        Check.equal(exchange(socket.raw, query, server, 50), nil, "the first server")
+        try File.write("/etc/resolv.new", Array("nameserver 127.0.0.53\n".utf8))
+        if rename("/etc/resolv.new", "/etc/resolv.conf") != 0 { throw lastErrno() }
+        var answer: [UInt8]?
+        for _ in 0..<50 where answer == nil { answer = exchange(socket.raw, query, server, 100) }
+        Check.equal(answer, query, "the server of the new resolv.conf")
+    }
+
     /// Every spelling of the host is refused, but for the one port that was opened.
     private static func policy() throws {
         let mapped = IPAddress(high: 0, low: 0x7f00_0001)

@@ -31,6 +31,35 @@ enum OutboundProbe {
         }
     }
 
+    /// Bulk over a link that loses `loss` of a thousand frames each way, and repeats and reorders as many.
+    static func lossy(samaraNet: String, loss: UInt64, mebibytes: Int, seed: UInt64) {
+        Check.noError("lossy") {
+            try enterHost()
+            RemoteServices.volume = mebibytes << 20
+            let services = try RemoteServices.start()
+            defer { end(services) }
+            try withPod(samaraNet, mtu: 1500, hostAccess: [], relay: LossyRelay(loss: loss, seed: seed)) {
+                LossyChecks.run(bytes: mebibytes << 20)
+            }
+        }
+    }
+
+    /// The host's name server changes while the pod runs.
+    static func resolvers(samaraNet: String) {
+        Check.noError("resolvers") {
+            try enterHost(CLONE_NEWNS)
+            // An /etc of this process's own.
+            if mount(nil, "/", nil, MS_REC_VALUE | MS_PRIVATE_VALUE, nil) != 0 { throw lastErrno() }
+            if mount("tmpfs", "/etc", "tmpfs", 0, nil) != 0 { throw lastErrno() }
+            try File.write("/etc/resolv.conf", Array("nameserver 127.0.0.99\n".utf8))
+            let services = try RemoteServices.start()
+            defer { end(services) }
+            try withPod(samaraNet, mtu: 65520, hostAccess: [], nameServers: []) {
+                Check.noError("following resolv.conf") { try OutboundChecks.followsResolvers() }
+            }
+        }
+    }
+
     /// For looking and measuring by hand: runs `inside` in the pod, with `outside` beside it in the host's namespace.
     static func shell(samaraNet: String, mtu: UInt32, outside: String, inside: String) {
         Check.noError("shell") {
@@ -49,8 +78,8 @@ enum OutboundProbe {
         _ = try? Process.wait(pid: process)
     }
 
-    private static func enterHost() throws {
-        try Namespace.enter()
+    private static func enterHost(_ more: Int32 = 0) throws {
+        try Namespace.enter(more)
         try HostNamespace.configure([hostIPv4], [hostIPv6])
         var routes = NetlinkRequest()
         // 255 is the table of local routes: RT_TABLE_LOCAL.
@@ -62,7 +91,9 @@ enum OutboundProbe {
     }
 
     private static func withPod(
-        _ samaraNet: String, mtu: UInt32, hostAccess: [OutboundConfiguration.PortRange], _ body: () -> Void
+        _ samaraNet: String, mtu: UInt32, hostAccess: [OutboundConfiguration.PortRange], relay: LossyRelay? = nil,
+        nameServers: [IPAddress] = [IPAddress(ipv4: 0x7f00_0035)],
+        _ body: () -> Void
     ) throws {
         let keeper = try UnixSocket.pair(type: Int32(samara_sock_seqpacket))
         let starter = try UnixSocket.pair(type: Int32(samara_sock_seqpacket))
@@ -79,7 +110,9 @@ enum OutboundProbe {
         if pod == 0 {
             _ = close(keeper.second.raw)
             _ = close(ready.first.raw)
-            do { try live(settings, keeper.first.raw, ready.second.raw, body) } catch { Check.fail("pod: \(error)") }
+            do { try live(settings, keeper.first.raw, ready.second.raw, relay, body) } catch {
+                Check.fail("pod: \(error)")
+            }
             Process.exitNow(Check.failures == 0 ? 0 : 1)
         }
         _ = waitReadable(ready.first.raw)
@@ -88,7 +121,7 @@ enum OutboundProbe {
         _ = dup2(2, keeper.second.raw)
         let client = NetClient(starter: OwnedFD(try checked(samara_fcntl(starter.first.raw, F_DUPFD_CLOEXEC, 3))))
         var configuration = settings.netConfiguration(podName: "mypod")
-        configuration.outbound?.nameServers = [IPAddress(ipv4: 0x7f00_0035)]
+        configuration.outbound?.nameServers = nameServers
         try client.configure(configuration)
         try UnixSocket.send(ready.first.raw, [1])
         if try Process.wait(pid: pod) != .exited(0) { Check.fail("the pod's checks") }
@@ -98,11 +131,13 @@ enum OutboundProbe {
 
     /// The keeper in one process, the checks in another one of the same namespace.
     private static func live(
-        _ settings: PodNetworkSettings, _ keeper: Int32, _ ready: Int32, _ body: () -> Void
+        _ settings: PodNetworkSettings, _ keeper: Int32, _ ready: Int32, _ relay: LossyRelay?, _ body: () -> Void
     ) throws {
         try Namespace.enter()
         guard let tap = try PodNetwork.configure(settings) else { return Check.fail("no tap") }
-        var mint = SocketMint(tap: tap)
+        let link: OwnedFD
+        if let relay { link = try relay.start(tap) } else { link = tap }
+        var mint = SocketMint(tap: link)
         try UnixSocket.send(ready, [1])
         let client = try checked(samara_fork())
         if client == 0 {

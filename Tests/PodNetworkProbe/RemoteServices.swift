@@ -19,6 +19,17 @@ struct Pattern {
         }
     }
 
+    /// Sends what a non-blocking socket takes of the octets from `first` on; 0 when it is full, -1 when it is broken.
+    func sendSome(_ socket: Int32, from first: Int, atMost count: Int) -> Int {
+        let length = min(Self.period, count)
+        if length == 0 { return 0 }
+        let sent = bytes.withUnsafeBytes {
+            CLinux.send(
+                socket, $0.baseAddress.map { $0 + first % Self.period }, length, Int32(samara_msg_nosignal))
+        }
+        return sent < 0 && lastErrno() == .wouldBlock ? 0 : sent
+    }
+
     /// Sends the octets 0..<count.
     func send(_ socket: Int32, _ count: Int) -> Bool {
         var offset = 0
@@ -36,10 +47,18 @@ struct Pattern {
 
     /// Receives until the end; the number of octets, or nil at the first wrong one.
     func receive(_ socket: Int32) -> Int? {
+        var stall: UInt64 = 0
+        return receive(socket, atMost: .max, longestStall: &stall)
+    }
+
+    /// As above, up to a number of octets; the longest time in milliseconds without any.
+    func receive(_ socket: Int32, atMost limit: Int, longestStall: inout UInt64) -> Int? {
         var buffer = [UInt8](repeating: 0, count: Self.period)
         var offset = 0
-        while true {
-            let count = recv(socket, &buffer, buffer.count, 0)
+        while offset < limit {
+            let began = MonotonicClock.milliseconds
+            let count = recv(socket, &buffer, min(buffer.count, limit - offset), 0)
+            longestStall = max(longestStall, MonotonicClock.milliseconds - began)
             if count <= 0 { return count == 0 ? offset : nil }
             let start = offset % Self.period
             let isEqual = bytes.withUnsafeBytes { expected in
@@ -51,6 +70,7 @@ struct Pattern {
             if !isEqual { return nil }
             offset += count
         }
+        return offset
     }
 }
 
@@ -64,7 +84,7 @@ enum RemoteServices {
     /// Reads one octet, says "abc" and resets.
     static let reset: UInt16 = 7004
     static let closed: UInt16 = 7009
-    static let volume = 100 << 20
+    nonisolated(unsafe) static var volume = 100 << 20
 
     /// One process; every connection to anything but echo gets its own.
     static func start() throws -> Int32 {

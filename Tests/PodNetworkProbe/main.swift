@@ -15,6 +15,16 @@ case "outbound":
     OutboundProbe.run(
         samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "",
         mtu: CommandLine.arguments.count > 3 ? UInt32(CommandLine.arguments[3]) ?? 65520 : 65520)
+case "resolvers": OutboundProbe.resolvers(samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "")
+case "lossy":
+    // SAMARA-NET LOSS MEBIBYTES SEED
+    let numbers = CommandLine.arguments.dropFirst(3).compactMap { UInt64($0) }
+    if numbers.count == 3 {
+        OutboundProbe.lossy(
+            samaraNet: CommandLine.arguments[2], loss: numbers[0], mebibytes: Int(numbers[1]), seed: numbers[2])
+    } else {
+        Check.fail("usage: PodNetworkProbe lossy SAMARA-NET LOSS MEBIBYTES SEED")
+    }
 case "shell":
     let given = CommandLine.arguments
     if given.count == 6, let mtu = UInt32(given[3]) {

@@ -16,6 +16,16 @@ import Testing
 
     @Test(arguments: ["65520", "1500"]) func outbound(mtu: String) throws { try run(["outbound"], after: [mtu]) }
 
+    @Test func resolversAreFollowed() throws { try run(["resolvers"]) }
+
+    /// One frame in a hundred lost, one repeated and one late, each way, over a tap without offloads. `PodNetworkProbe lossy
+    /// SAMARA-NET 10 1024 SEED` is the long one.
+    @Test func lossyLink() throws {
+        let seed = UInt64.random(in: 1...999_999)
+        print("ProbeTests.lossyLink seed \(seed)")
+        try run(["lossy"], after: ["10", "4", "\(seed)"])
+    }
+
     private func run(_ name: [String], after: [String] = []) throws {
         let process = Process()
         process.executableURL = Self.products.appendingPathComponent("PodNetworkProbe")

@@ -126,6 +126,9 @@ int samara_poll_readable(int fd, int timeoutMilliseconds);
 int samara_unshare(int flags);
 /// CLOCK_MONOTONIC in milliseconds, from the vDSO.
 uint64_t samara_monotonic_milliseconds(void);
+uint64_t samara_monotonic_nanoseconds(void);
+/// Processors that this thread may run on, at least 1.
+int samara_processor_count(void);
 /// Sets the soft RLIMIT_NOFILE to the hard one and returns it.
 uint64_t samara_raise_descriptor_limit(void);
 int samara_forbid_core_dumps(void);

@@ -91,6 +91,13 @@ extension PortForwarder {
         case .tap:
             // Asked for before the loop began; another one is nobody's.
             for index in 0..<Int(reply.count) { _ = close(descriptors[index]) }
+        case .resolverFile:
+            // Several are one: the last was opened last.
+            if reply.count == 1 {
+                resolverFile = .some(.some(OwnedFD(descriptors[0])))
+            } else {
+                resolverFile = .some(.none)
+            }
         case .endDatagramFlow: return
         }
     }

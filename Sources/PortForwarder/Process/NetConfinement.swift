@@ -92,7 +92,7 @@ public enum NetConfinement {
         filter.allow(SYS_mmap, [.init(2, without: PROT_EXEC)])
         filter.allow(SYS_mprotect, [.init(2, without: PROT_EXEC)])
         filter.allow([
-            SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_clock_gettime, SYS_getrandom,
+            SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_clock_gettime, SYS_sched_yield, SYS_getrandom,
             SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit_group, SYS_rt_sigprocmask, SYS_rt_sigtimedwait,
         ])
     }

@@ -9,10 +9,9 @@ extension UserNetwork {
     /// How long a name server has before the pod's next query goes to another one.
     private static var patience: UInt64 { 1000 }
 
-    mutating func sendDatagram(
-        _ id: MappingID, _ destination: InternetEndpoint, _ payload: ByteView, segmentSize: Int, dontFragment: Bool,
-        _ epoll: borrowing Epoll
-    ) {
+    mutating func sendDatagram(_ datagram: OutgoingDatagram, _ payload: ByteView, _ epoll: borrowing Epoll) {
+        let id = datagram.mapping
+        let destination = datagram.destination
         guard let record = mappings.find(id) else { return }
         if isNameServer(destination) { noteQuery(record) }
         guard let target = translate(destination) else {
@@ -21,12 +20,15 @@ extension UserNetwork {
         do throws(Errno) {
             try prepare(id, record, target, epoll)
             // A packet of IPv6 is never fragmented on its way, but its sender may: then it was, and is put together here.
-            let wanted = dontFragment && record.pointee.isHostIPv4
+            let wanted = datagram.dontFragment && record.pointee.isHostIPv4
             if wanted != record.pointee.dontFragment {
                 Datagrams.setDontFragment(record.pointee.descriptor, family: target.family, wanted)
                 record.pointee.dontFragment = wanted
             }
-            try send(id, record, payload, target, segmentSize)
+            try send(id, record, payload, target, datagram.segmentSize)
+            // A few of these fill a receiver's default buffer. One that waits for this processor must get it before the
+            // next, or most of what is sent here is lost there.
+            if payload.count > DatagramBatch.largestPayload { Processors.yield() }
         } catch {
             // The queue has said more exactly what a large datagram's limit is.
             if error == .messageTooLong { return }
@@ -63,6 +65,7 @@ extension UserNetwork {
             throw error
         }
         // The path takes no batch (EINVAL: a segment larger than its MTU; EIO: no checksum offload).
+        record.pointee.refusesBatches = true
         var offset = 0
         while offset < payload.count {
             let length = min(segmentSize, payload.count - offset)

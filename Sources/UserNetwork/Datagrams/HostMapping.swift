@@ -18,6 +18,8 @@ struct HostMapping: HostRecord {
     /// IP_PMTUDISC_DO is set.
     var dontFragment = false
     var isQueued = false
+    /// A batch has failed: datagrams are sent one by one.
+    var refusesBatches = false
     /// When the unanswered query was sent, in milliseconds; 0 for none.
     var asked: UInt64 = 0
 }

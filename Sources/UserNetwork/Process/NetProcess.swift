@@ -21,6 +21,9 @@ public enum NetProcess {
             complain("samara-net is started by samara: descriptor \(descriptor) (\(purpose)) is missing")
             return 125
         }
+        // What ends a terminal's processes is not meant for this one. And where the scheduler is fair to sessions rather than
+        // threads (sched_autogroup, sched(7)), the pod's way out does not share one with whoever floods it.
+        _ = setsid()
         let starter = OwnedFD(NetDescriptor.starter)
         do throws(StartFailure) {
             let keeper = OwnedFD(NetDescriptor.keeper)
@@ -30,6 +33,8 @@ public enum NetProcess {
             }
             // What the host looks like, while its files can still be seen.
             let host = HostView()
+            // The watch first: a change in between is then noticed.
+            let watch = Resolvers.watchHost()
             let resolvers = Resolvers.ofHost()
             do throws(Errno) { try NetConfinement.isolate() } catch {
                 throw StartFailure(sentence: "cannot confine the pod's network process: \(error.text)")
@@ -41,8 +46,12 @@ public enum NetProcess {
             var forwarder = try make(configuration, keeper, control)
             if let outbound = configuration.outbound {
                 let tap = try receiveTap(forwarder.keeper)
-                try watch(forwarder, tap, host)
-                var network = UserNetwork(configuration, outbound, tap: tap, host: host, resolvers: resolvers)
+                // Servers that the user has named do not follow the host's.
+                let resolverWatch = outbound.nameServers.isEmpty ? watch : nil
+                try register(forwarder, tap, host, resolverWatch)
+                var network = UserNetwork(
+                    configuration, outbound, tap: tap, host: host, resolvers: resolvers,
+                    resolverWatch: resolverWatch, keeper: forwarder.keeper.raw)
                 try publish(&forwarder, listenerCount, starter)
                 try restrictCalls()
                 answer(starter, .done)
@@ -112,10 +121,13 @@ public enum NetProcess {
         }
     }
 
-    private static func watch(
-        _ forwarder: borrowing PortForwarder, _ tap: borrowing OwnedFD, _ host: borrowing HostView
+    private static func register(
+        _ forwarder: borrowing PortForwarder, _ tap: borrowing OwnedFD, _ host: borrowing HostView,
+        _ resolverWatch: DirectoryWatch?
     ) throws(StartFailure) {
-        do throws(Errno) { try UserNetwork.register(tap: tap, host: host, epoll: forwarder.epoll) } catch {
+        do throws(Errno) {
+            try UserNetwork.register(tap: tap, host: host, resolverWatch: resolverWatch, epoll: forwarder.epoll)
+        } catch {
             throw StartFailure(sentence: "cannot watch the pod's tap: \(error.text)")
         }
     }

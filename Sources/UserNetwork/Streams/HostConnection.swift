@@ -22,13 +22,15 @@ struct HostConnection: HostRecord {
         static var usesResolver: Self { Self(rawValue: 32) }
         /// The kernel peeks at an offset by itself.
         static var peeksAtOffset: Self { Self(rawValue: 64) }
+        /// What is queued is followed by the end of the stream, not by a reset.
+        static var endsOrderly: Self { Self(rawValue: 128) }
     }
 
     var descriptor: Int32 = -1
     var generation: UInt32 = 0
     var flags: Flags = []
-    /// The socket's SO_PEEK_OFF.
-    var peekOffset: Int32 = 0
+    /// The socket's SO_PEEK_OFF; -1, as the kernel has it at first, peeks at the first octet. Short exchanges never set it.
+    var peekOffset: Int32 = -1
     /// Octets that the pod has acknowledged and that are still queued.
     var unconsumed: Int32 = 0
     /// Octets that the socket can take, as of the last look less what was sent since; and as of the last look.
@@ -76,14 +78,10 @@ extension UserNetwork {
     private func makeStream(_ target: SocketAddress, isLocal: Bool) throws(Errno) -> OwnedFD {
         let socket = try Socket.make(family: target.family, .tcp)
         try Socket.setNoDelay(socket.raw)
-        try Socket.setKeepalive(socket.raw)
         // Urgent data is ordinary data: in the stream, where offsets count it.
         try Socket.set(socket.raw, SOL_SOCKET, SO_OOBINLINE, 1)
-        // A path inside this machine loses nothing: pacing would only cost timers.
-        if isLocal { Socket.setReno(socket.raw) }
-        if target.family == AF_INET ? hasPeekOffset.ipv4 : hasPeekOffset.ipv6 {
-            try PeekedStream.setOffset(socket.raw, 0)
-        }
+        // A path inside this machine loses nothing, so pacing would only cost timers, and nobody vanishes silently.
+        if isLocal { Socket.setReno(socket.raw) } else { try Socket.setKeepalive(socket.raw) }
         let source = target.family == AF_INET ? outbound.sourceIPv4 : outbound.sourceIPv6
         if let source, !isLocal { try Socket.bind(socket.raw, SocketAddress(source, port: 0)) }
         return socket
@@ -119,6 +117,11 @@ extension UserNetwork {
             accept(id, record, epoll)
         }
         if !readiness.isDisjoint(with: [.peerEnded, .error, .hangUp]) { record.pointee.flags.insert(.peerEnded) }
+        if readiness.contains(.error) {
+            record.pointee.flags.remove(.endsOrderly)
+        } else if readiness.contains(.peerEnded) {
+            record.pointee.flags.insert(.endsOrderly)
+        }
         if !readiness.isDisjoint(with: [.readable, .peerEnded, .error, .hangUp]) { stack.hostReadable(id) }
         if readiness.contains(.writable) && record.pointee.flags.contains(.awaitsRoom) {
             let capacity = lookForRoom(id, record, epoll)

@@ -56,6 +56,8 @@ extension UserNetwork {
     }
 
     mutating func finishSending(_ id: FlowID) {
+        // Both sides have finished: the close that follows says so by itself.
+        if stack.state(of: id) == .timeWait { return }
         guard let record = connections.find(id), record.pointee.descriptor >= 0 else { return }
         Socket.endSending(record.pointee.descriptor)
     }
@@ -72,6 +74,11 @@ extension UserNetwork {
         switch peek(record, request.streamOffset + Int(record.pointee.unconsumed), space) {
         case .bytes(let count):
             // An end that was reported with the data is not reported again.
+            if count < request.maximumLength && record.pointee.flags.contains(.endsOrderly)
+                && !record.pointee.flags.contains(.broken)
+            {
+                return stack.finish(request, .lastBytes(count), in: output, now: now)
+            }
             let more = count == request.maximumLength || record.pointee.flags.contains(.peerEnded)
             return stack.finish(request, .bytes(count, more: more), in: output, now: now)
         case .wouldBlock where !record.pointee.flags.contains(.broken):
@@ -91,12 +98,14 @@ extension UserNetwork {
     ) -> TransferOutcome {
         let socket = record.pointee.descriptor
         if record.pointee.flags.contains(.peeksAtOffset) {
-            if Int(record.pointee.peekOffset) != offset {
+            if Int(record.pointee.peekOffset) != offset && (offset > 0 || record.pointee.peekOffset > 0) {
                 do throws(Errno) { try PeekedStream.setOffset(socket, offset) } catch { return .failed(error) }
                 record.pointee.peekOffset = Int32(clamping: offset)
             }
             let outcome = Transfer.receive(socket, into: space, peek: true)
-            if case .bytes(let count) = outcome { record.pointee.peekOffset += Int32(clamping: count) }
+            if case .bytes(let count) = outcome, record.pointee.peekOffset >= 0 {
+                record.pointee.peekOffset += Int32(clamping: count)
+            }
             return outcome
         }
         if offset == 0 { return Transfer.receive(socket, into: space, peek: true) }
@@ -130,7 +139,9 @@ extension UserNetwork {
             {
                 record.pointee.unconsumed -= Int32(clamping: count)
                 // The kernel moves its offset likewise.
-                record.pointee.peekOffset = max(0, record.pointee.peekOffset - Int32(clamping: count))
+                if record.pointee.peekOffset >= 0 {
+                    record.pointee.peekOffset = max(0, record.pointee.peekOffset - Int32(clamping: count))
+                }
             }
         }
     }

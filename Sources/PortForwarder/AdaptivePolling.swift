@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import LinuxSystem
+import SystemPackage
+
+/// Waiting for events that come soon without going to sleep.
+///
+/// To be woken up costs an idle core as much as everything else that a packet needs. So while events keep coming within
+/// microseconds, the next one is looked for a little while, giving way to whoever else wants the core; two that take
+/// longer end it, and an idle process sleeps.
+struct AdaptivePolling {
+    /// How long to look, in nanoseconds: somewhat longer than two processes need to wake up and answer.
+    static var patience: UInt64 { 50_000 }
+    private static var highestScore: Int { 8 }
+
+    /// Goes up with each event that came in time, down faster with each that did not.
+    private var score = 0
+    /// A single processor is needed by whoever is waited for.
+    private let isAllowed = Processors.count > 1
+
+    /// As `Epoll.wait`, polling first if the caller wants it and it has been worth while.
+    mutating func wait(
+        _ epoll: inout Epoll, timeoutMilliseconds timeout: Int32, pollsAhead: Bool
+    ) throws(Errno) -> Int {
+        guard timeout != 0, pollsAhead, isAllowed else { return try epoll.wait(timeoutMilliseconds: timeout) }
+        let began = MonotonicClock.nanoseconds
+        if score >= Self.highestScore / 2 {
+            repeat {
+                let count = try epoll.wait(timeoutMilliseconds: 0)
+                if count > 0 {
+                    score = min(score + 1, Self.highestScore)
+                    return count
+                }
+                Processors.yield()
+            } while MonotonicClock.nanoseconds - began < Self.patience
+            score -= Self.highestScore / 4
+            return try epoll.wait(timeoutMilliseconds: timeout)
+        }
+        let count = try epoll.wait(timeoutMilliseconds: timeout)
+        let inTime = MonotonicClock.nanoseconds - began < Self.patience
+        score = inTime ? min(score + 1, Self.highestScore) : max(score - Self.highestScore / 4, 0)
+        return count
+    }
+}
