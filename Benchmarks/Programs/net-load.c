@@ -22,11 +22,13 @@
 static const char usage[] =
     "Usage: net-load serve PORT\n"
     "       net-load rr ADDRESS PORT BYTES SECONDS\n"
+    "       net-load urr ADDRESS PORT BYTES SECONDS\n"
     "       net-load crr ADDRESS PORT CONCURRENCY SECONDS\n"
     "\n"
-    "serve  listens on every IPv4 address, prints \"ready\", and echoes what it gets; a connection whose first byte\n"
-    "       is C is closed after 64 bytes\n"
+    "serve  listens on every IPv4 address, TCP and UDP, prints \"ready\", and echoes what it gets; a connection whose\n"
+    "       first byte is C is closed after 64 bytes\n"
     "rr     sends BYTES and waits for them, one after the other: times in nanoseconds\n"
+    "urr    the same in UDP datagrams; one that is not answered within a second is an error\n"
     "crr    connects, sends 64 bytes, reads them until the server closes; CONCURRENCY at once\n";
 
 enum { request_bytes = 64, stuck_ms = 1000 };
@@ -78,6 +80,15 @@ static bool echo(int fd, bool *closes, bool first) {
     return !*closes;
 }
 
+static void echo_datagrams(int fd) {
+    static char buffer[1 << 16];
+    struct sockaddr_in peer;
+    socklen_t length = sizeof peer;
+    ssize_t count;
+    while ((count = recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&peer, &length)) >= 0)
+        sendto(fd, buffer, (size_t)count, 0, (struct sockaddr *)&peer, length);
+}
+
 static void serve(const char *port) {
     static struct { bool used, closes; } connections[65536];
     struct sockaddr_in self = address("0.0.0.0", port);
@@ -86,12 +97,20 @@ static void serve(const char *port) {
     if (bind(listener, (struct sockaddr *)&self, sizeof self) != 0 || listen(listener, 4096) != 0) fail("port %s", port);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[256];
     epoll_ctl(loop, EPOLL_CTL_ADD, listener, &event);
+    int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (bind(datagrams, (struct sockaddr *)&self, sizeof self) != 0) fail("UDP port %s", port);
+    event.data.fd = datagrams;
+    epoll_ctl(loop, EPOLL_CTL_ADD, datagrams, &event);
     puts("ready");
     fflush(stdout);
     for (;;) {
         int count = epoll_wait(loop, events, 256, -1);
         for (int index = 0; index < count; index++) {
             int fd = events[index].data.fd;
+            if (fd == datagrams) {
+                echo_datagrams(fd);
+                continue;
+            }
             if (fd == listener) {
                 int accepted;
                 while ((accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
@@ -142,21 +161,26 @@ static void print(double seconds, size_t errors) {
 
 // Round trips
 
-static void round_trips(const char *host, const char *port, size_t bytes, double seconds) {
+static void round_trips(bool datagrams, const char *host, const char *port, size_t bytes, double seconds) {
     struct sockaddr_in server = address(host, port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct timeval limit = {.tv_sec = 5};
+    int fd = socket(AF_INET, (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    struct timeval limit = {.tv_sec = datagrams ? 1 : 5};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    no_delay(fd);
+    if (!datagrams) no_delay(fd);
     if (connect(fd, (struct sockaddr *)&server, sizeof server) != 0) fail("connect to %s:%s", host, port);
     char *message = calloc(1, bytes), *answer = malloc(bytes);
     if (!message || !answer) fail("%zu bytes", bytes);
     // The first tenth is not counted: caches, windows and the receiver's buffer grow.
     uint64_t began = now(), counted = began + (uint64_t)(seconds * 1e8), end = began + (uint64_t)(seconds * 1.1e9);
+    size_t errors = 0;
     for (uint64_t sent = began; sent < end;) {
         if (send(fd, message, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) fail("send");
         for (size_t got = 0; got < bytes;) {
             ssize_t step = recv(fd, answer, bytes - got, 0);
+            if (step < 0 && datagrams && errno == EAGAIN) {
+                errors++;
+                break;
+            }
             if (step <= 0) fail("no answer");
             got += (size_t)step;
         }
@@ -164,7 +188,7 @@ static void round_trips(const char *host, const char *port, size_t bytes, double
         if (sent >= counted) record(received - sent);
         sent = received;
     }
-    print((double)(now() - counted) / 1e9, 0);
+    print((double)(now() - counted) / 1e9, errors);
 }
 
 // Short connections
@@ -245,7 +269,8 @@ static void connections(const char *host, const char *port, size_t concurrency, 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     if (argc == 3 && strcmp(argv[1], "serve") == 0) serve(argv[2]);
-    else if (argc == 6 && strcmp(argv[1], "rr") == 0) round_trips(argv[2], argv[3], (size_t)atoi(argv[4]), atof(argv[5]));
+    else if (argc == 6 && (strcmp(argv[1], "rr") == 0 || strcmp(argv[1], "urr") == 0))
+        round_trips(argv[1][0] == 'u', argv[2], argv[3], (size_t)atoi(argv[4]), atof(argv[5]));
     else if (argc == 6 && strcmp(argv[1], "crr") == 0) connections(argv[2], argv[3], (size_t)atoi(argv[4]), atof(argv[5]));
     else {
         fputs(usage, stderr);

@@ -101,7 +101,17 @@ public enum NetworkOptions {
                     throw PodNetworkError("invalid address for \(option): \(text)")
                 }
                 if source.isIPv4 { settings.sourceIPv4 = source } else { settings.sourceIPv6 = source }
-            case "-T", "--tcp-ns":
+            case "--map-gw": settings.hostAccess = [.init(1, 65_535)]
+            case "--map-host-loopback":
+                let text = try value(option)
+                if text == "none" { break }
+                guard IPAddress(text) == settings.ipv4.gateway else {
+                    throw PodNetworkError(
+                        "invalid address for \(option): \(text); the host is reached at the gateway, \(settings.ipv4.gateway)"
+                    )
+                }
+                settings.hostAccess = [.init(1, 65_535)]
+            case "-T", "--tcp-ns", "-U", "--udp-ns":
                 let text = try value(option)
                 if text == "none" { break }
                 guard let range = ports(text) else {
@@ -109,10 +119,16 @@ public enum NetworkOptions {
                         "invalid port for \(option): \"\(text)\"; must be PORT or FIRST-LAST, or none")
                 }
                 settings.hostAccess.append(range)
+            case "-t", "--tcp-ports", "-u", "--udp-ports":
+                let text = try value(option)
+                // Ports are published by engines with --publish, which says "none" here; so do we.
+                if text != "none" {
+                    throw PodNetworkError("the pasta option \(option) takes only none: publish ports with --publish")
+                }
             case "--no-map-gw", "--config-net": break  // What is done anyway.
             default:
                 throw PodNetworkError(
-                    "the pasta option \"\(option)\" has no meaning for samara's network; known are --mtu, --ipv4-only, --ns-ifname, --outbound, --tcp-ns, --no-map-gw and --config-net"
+                    "the pasta option \"\(option)\" has no meaning for samara's network; known are --mtu, --ipv4-only, --ns-ifname, --outbound, --tcp-ns, --udp-ns, --map-gw, --map-host-loopback, --no-map-gw and --config-net"
                 )
             }
             index += 1

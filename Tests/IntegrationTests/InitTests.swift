@@ -43,7 +43,7 @@ extension Integration {
             try samara.succeed(
                 "run", "-d", "--init", "--name", "box", "busybox", "sh", "-c",
                 "trap 'echo terminated; exit 3' TERM; echo ready; while :; do sleep 0.05; done")
-            eventually("the trap is set") { try samara.succeed("logs", "box") == "ready" }
+            try eventually("the trap is set") { try samara.succeed("logs", "box") == "ready" }
             try samara.succeed("stop", "-t", "10", "box")
             #expect(try samara.succeed("logs", "box") == "ready\nterminated")
             #expect(try samara.inspect("box")["State"]["ExitCode"].number == 3)

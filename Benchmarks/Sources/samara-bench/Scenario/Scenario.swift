@@ -47,6 +47,7 @@ enum Scenarios {
             MemoryScenario.self,
             ScaleScenario.self,
             MicroScenario.self,
+            NetworkScenario.self,
         ]
     }
 
