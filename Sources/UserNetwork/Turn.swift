@@ -42,9 +42,13 @@ extension UserNetwork {
     }
 
     package mutating func work(now: UInt64, epoll: borrowing Epoll) {
-        if stack.hasDeferredAcknowledgements && (isQuiet || now > milliseconds) {
-            stack.flushAcknowledgements()
-            hasOutput = true
+        if stack.hasDeferredAcknowledgements {
+            if isQuiet || now - acknowledgementsDeferred >= Self.acknowledgementDelay {
+                stack.flushAcknowledgements()
+                hasOutput = true
+            }
+        } else {
+            acknowledgementsDeferred = now
         }
         if isQuiet && !hasWork { wasActive = false }
         isQuiet = true

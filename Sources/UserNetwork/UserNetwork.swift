@@ -51,6 +51,8 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     /// Frames in and frames out per round, and rounds per turn.
     static let burst = 64
     static let rounds = 4
+    /// Milliseconds that a busy loop holds an acknowledgement back: less than the 40 ms of other kernels.
+    static let acknowledgementDelay: UInt64 = 10
 
     let configuration: NetConfiguration
     let outbound: OutboundConfiguration
@@ -69,6 +71,8 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     var milliseconds: UInt64
     /// No event has come since the last turn.
     var isQuiet = true
+    /// The last turn, in milliseconds, that began without deferred acknowledgements.
+    var acknowledgementsDeferred: UInt64 = 0
     /// An event has come in one of the last turns.
     var wasActive = false
     /// Datagrams of the same size for the same place, on their way to the host.
