@@ -20,8 +20,9 @@ struct Options {
     private var only: [String] = []
     /// The scenario's parts that are wanted.
     var groups: [String] {
-        let parts = Scenarios.named(scenario)?.parts ?? []
-        return only.isEmpty ? parts : parts.filter(only.contains)
+        guard let type = Scenarios.named(scenario) else { return [] }
+        let wanted = only.isEmpty && isQuick ? type.quickParts : only
+        return wanted.isEmpty ? type.parts : type.parts.filter(wanted.contains)
     }
     var peers: [String] = []
     var json: String?

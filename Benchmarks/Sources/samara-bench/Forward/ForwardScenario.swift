@@ -10,6 +10,7 @@ final class ForwardScenario: Scenario {
     static let parts = ForwardLoad.all.map(\.id)
     static let thorough = Profile(rounds: 7, secondsPerPart: 115)
     static let quick = Profile(rounds: 3, secondsPerPart: 15)
+    static let quickParts = ["bulk", "reverse", "rr", "crr", "crr64", "http64", "memory1000", "idle"]
 
     private let options: Options
     private let tools: Tools

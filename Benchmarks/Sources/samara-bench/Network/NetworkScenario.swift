@@ -9,7 +9,8 @@ final class NetworkScenario: Scenario {
     static let summary = "outbound TCP and UDP of a pod: throughput, round trips, short connections, CPU"
     static let parts = NetworkLoad.all.map(\.id)
     static let thorough = Profile(rounds: 7, secondsPerPart: 60)
-    static let quick = Profile(rounds: 3, secondsPerPart: 15)
+    static let quick = Profile(rounds: 3, secondsPerPart: 10)
+    static let quickParts = ["up", "down", "rr", "urr", "crr", "udp1g"]
 
     private let bench: Bench
     private let setup: WayOutSetup

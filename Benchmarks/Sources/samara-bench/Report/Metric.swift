@@ -46,7 +46,8 @@ struct Metric: Codable, Hashable, Sendable {
         self.point = point
     }
 
-    /// Takes the unit from the end of the title, and the direction from the unit: what comes per second is good.
+    /// Takes the unit from the end of the title, and the direction from the unit: what comes per second is good. Rates and
+    /// medians are headlines.
     init(id: String, title: String) {
         let words = title.split(separator: " ")
         let last = words.last.map(String.init) ?? ""
@@ -54,7 +55,8 @@ struct Metric: Codable, Hashable, Sendable {
         let isUnit = words.count > 1 && units.contains(last)
         self.init(
             id: id, title: isUnit ? words.dropLast().joined(separator: " ") : title, unit: isUnit ? last : "",
-            better: isUnit && last.hasSuffix("/s") ? .higher : .lower)
+            better: isUnit && last.hasSuffix("/s") ? .higher : .lower,
+            isHeadline: (isUnit && last.hasSuffix("/s")) || words.contains("p50"))
     }
 
     /// The title with the unit, as tables and axes show it.

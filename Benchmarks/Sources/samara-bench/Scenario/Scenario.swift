@@ -12,6 +12,8 @@ protocol Scenario {
     static var summary: String { get }
     /// What --only chooses from.
     static var parts: [String] { get }
+    /// Those of the quick profile; all, unless a scenario says otherwise.
+    static var quickParts: [String] { get }
     static var thorough: Profile { get }
     /// Part of a run of all scenarios that must end within ten minutes: seconds per peer, not minutes.
     static var quick: Profile { get }
@@ -24,6 +26,10 @@ protocol Scenario {
 
     /// Removes what engines keep; processes and files are ended and removed by the caller.
     func cleanUp()
+}
+
+extension Scenario {
+    static var quickParts: [String] { parts }
 }
 
 /// How much of a scenario is run.
