@@ -20,7 +20,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 func program(_ name: String, _ dependencies: [Target.Dependency], isStatic: Bool = true) -> Target {
     .executableTarget(
         name: name,
-        dependencies: dependencies,
+        dependencies: dependencies + (isStatic ? ["CStart"] : []),
         swiftSettings: settings + (isStatic ? [.unsafeFlags(staticExecutable)] : []),
         linkerSettings: isStatic ? [.unsafeFlags(staticExecutable)] : [])
 }
@@ -45,6 +45,8 @@ let package = Package(
     targets: [
         // The C fence.
         .target(name: "CLinux"),
+        // Only for static executables: it takes the place of parts of the Swift runtime.
+        .target(name: "CStart"),
         .systemLibrary(name: "CCapability", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -102,7 +104,9 @@ let package = Package(
                 "CLinux", system,
             ], isStatic: false),
 
-        tests("RuntimeTests", ["ContainerRuntime", "RuntimeCommands", "OCISpec", "JSON", "LinuxSystem", "CLinux"]),
+        tests(
+            "RuntimeTests",
+            ["ContainerRuntime", "RuntimeCommands", "OCISpec", "JSON", "LinuxSystem", "CLinux", "LaunchProbe"]),
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),
         tests("ArgumentsTests", ["Arguments"]),
@@ -139,6 +143,11 @@ let package = Package(
             ],
             path: "Tests/MicroBenchmarkProbe", swiftSettings: settings),
         tests("MicroBenchmarkTests", ["JSON"]),
+        // Run by RuntimeTests, for the same reason.
+        .executableTarget(
+            name: "LaunchProbe",
+            dependencies: ["ContainerRuntime", "LinuxSystem", "CLinux", "CAllocationCount", system],
+            path: "Tests/LaunchProbe", swiftSettings: settings),
         // Run inside containers by IntegrationTests: a server on sockets that it is handed.
         .executableTarget(
             name: "ActivationServer", dependencies: ["LinuxSystem", "CLinux", system], path: "Tests/ActivationServer",

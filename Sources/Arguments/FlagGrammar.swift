@@ -54,8 +54,23 @@ enum FlagGrammar {
         case outOfRange
     }
 
+    /// A number as most are written: up to nine digits, none of them a leading zero.
+    private static func plainDecimal(_ text: String) -> Int? {
+        let bytes = text.utf8
+        guard bytes.count <= 9, let first = bytes.first, first != UInt8(ascii: "0") || bytes.count == 1 else {
+            return nil
+        }
+        var value = 0
+        for byte in bytes {
+            guard byte >= 48, byte <= 57 else { return nil }
+            value = value * 10 + Int(byte - 48)
+        }
+        return value
+    }
+
     /// strconv.ParseInt and ParseUint with base 0: the prefix selects the base, `_` may separate digits behind one.
     static func integer<Value: FixedWidthInteger>(_ text: String, as type: Value.Type) -> IntegerResult<Value> {
+        if let plain = plainDecimal(text), let value = Value(exactly: plain) { return .value(value) }
         var digits = Substring(text)
         let isNegative = digits.first == "-"
         if isNegative || digits.first == "+" { digits.removeFirst() }

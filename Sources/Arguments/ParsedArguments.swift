@@ -12,26 +12,27 @@ public struct ParsedArguments: Sendable {
 
     private var flags: [Flag] = []
     /// Position in `flags` by long name and alias.
-    private var positions: [String: Int] = [:]
-    /// What was given, by position: one value for a scalar, the items of a list.
-    private var given: [Int: [String]] = [:]
+    private var index = FlagIndex()
+    /// What was given, by position: one value for a scalar, the items of a list; nil for what was not.
+    private var given: [[String]?] = []
 
     init(commandPath: String, flags: [Flag], inheriting outer: ParsedArguments? = nil) {
         self.commandPath = commandPath
-        self.flags.reserveCapacity(flags.count)
-        positions.reserveCapacity(flags.count)
+        self.flags.reserveCapacity(flags.count + (outer?.flags.count ?? 0))
         for flag in flags { declare(flag) }
         guard let outer else { return }
-        for (position, flag) in outer.flags.enumerated() where flag.isInherited && positions[flag.name] == nil {
-            declare(flag)
-            given[self.flags.count - 1] = outer.given[position]
+        for position in outer.flags.indices where outer.flags[position].isInherited {
+            let flag = outer.flags[position]
+            if self.position(ofLong: flag.name) != nil { continue }
+            declare(flag, given: outer.given[position])
         }
     }
 
-    private mutating func declare(_ flag: Flag) {
+    private mutating func declare(_ flag: Flag, given values: [String]? = nil) {
         flags.append(flag)
-        positions[flag.name] = flags.count - 1
-        for alias in flag.aliases { positions[alias] = flags.count - 1 }
+        given.append(values)
+        index.insert(flag.name, flags.count - 1)
+        for alias in flag.aliases { index.insert(alias, flags.count - 1) }
     }
 
     // MARK: Reading
@@ -81,13 +82,15 @@ public struct ParsedArguments: Sendable {
     }
 
     private func position(of name: String) -> Int {
-        guard let position = positions[name] else { preconditionFailure("flag --\(name) is not declared") }
+        guard let position = position(ofLong: name) else { preconditionFailure("flag --\(name) is not declared") }
         return position
     }
 
     // MARK: Writing
 
-    func position(ofLong name: String) -> Int? { positions[name] }
+    func position(ofLong name: String) -> Int? {
+        index.find(name) { position in flags[position].name == name || flags[position].aliases.contains(name) }
+    }
 
     /// The command's own flags come before inherited ones, so they win a shared letter.
     func position(ofShort letter: Character) -> Int? { flags.firstIndex { $0.short == letter } }
@@ -100,8 +103,8 @@ public struct ParsedArguments: Sendable {
             throw .invalidValue(value, for: flag, reason: reason)
         }
         switch flag.kind {
-        case .strings: given[position, default: []] += try FlagGrammar.commaSeparated(value)
-        case .stringArray: given[position, default: []].append(value)
+        case .strings: given[position] = (given[position] ?? []) + (try FlagGrammar.commaSeparated(value))
+        case .stringArray: given[position] = (given[position] ?? []) + [value]
         case .count where value == "+1": given[position] = [String(int(flag.name) + 1)]
         default: given[position] = [value]
         }

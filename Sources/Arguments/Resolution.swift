@@ -43,7 +43,10 @@ extension Command {
         guard let run = declaration.run else {
             try Self.addingHint(path) { () throws(ArgumentError) in _ = try parser.parseFlags() }
             if let word = parser.rest.first {
-                if let child = declaration.subcommands.first(where: { $0.answers(to: word) }) {
+                if let index = declaration.subcommands.indices.first(where: {
+                    declaration.subcommands[$0].answers(to: word)
+                }) {
+                    let child = declaration.subcommands[index]
                     return try child.resolve(
                         parser.rest.dropFirst(), path: "\(path) \(child.name)", outer: parser.parsed,
                         wantsHelp: parser.wantsHelp)

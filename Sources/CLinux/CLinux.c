@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "CLinux.h"
 
+#include <malloc.h>
+
 enum { MAX_FDS = 253 };  // SCM_MAX_FD
 
 ssize_t samara_send_with_fds(int socket, const void *data, size_t length, const int *fds, int fdCount, int flags) {
@@ -49,6 +51,14 @@ ssize_t samara_recv_with_fds(int socket, void *data, size_t length, int *fds, in
         return -1;
     }
     return result;
+}
+
+void samara_trim_memory(void) {
+    enum { PAGE = 4096, DEPTH = 256 << 10 };
+    malloc_trim(0);
+    // One page below is left: signal handlers and the red zone. Where nothing is mapped, ENOMEM is the answer.
+    uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1)) - PAGE;
+    madvise((void *)(top - DEPTH), DEPTH, MADV_DONTNEED);
 }
 
 // The kernel places argv and envp strings back to back; the room for a title is the run of contiguous strings

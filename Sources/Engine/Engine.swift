@@ -17,7 +17,10 @@ public struct Engine: Sendable {
     public let images: ImageStore
     public let holder: UserNamespaceHolder
     /// Where samara-net and samara-image are: beside this executable.
-    let executables: String
+    var executables: String {
+        let own = SelfProtection.programPath
+        return own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "/usr/bin"
+    }
     /// Called with one sentence when something was found broken and repaired or cannot be honoured.
     let warn: @Sendable (String) -> Void
 
@@ -26,8 +29,6 @@ public struct Engine: Sendable {
         try paths.prepare()
         images = ImageStore(root: paths.root)
         holder = UserNamespaceHolder(directory: paths.run)
-        let own = SelfProtection.programPath
-        executables = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "/usr/bin"
         self.warn = warn
     }
 
@@ -37,6 +38,11 @@ public struct Engine: Sendable {
         if EngineProcess.isInUserNamespace { return }
         do { try holder.join(survivors: survivors) } catch { throw EngineError(error.message) }
         EngineProcess.isInUserNamespace = true
+    }
+
+    /// The map of a namespace nested in the user's that gives the same ids. After `enterUserNamespace`.
+    func nestedMap() throws(EngineError) -> IDMap {
+        do { return try holder.nestedMap() } catch { throw EngineError("read", "/proc/self/uid_map", error) }
     }
 
     /// Ends the user namespace holder when no container or pod is left to need it: after `rm --all` and `pod rm --all`
@@ -49,6 +55,16 @@ public struct Engine: Sendable {
         if isEmpty { holder.stop() }
     }
 
+    /// The container's lock: of its directory, so that nothing is made or deleted for it.
+    func lockContainer(_ id: String) throws(EngineError) -> FileLock {
+        let path = paths.container(id)
+        let lock: FileLock?
+        do { lock = try FileLock.acquire(directory: path) } catch { throw EngineError("lock", path, error) }
+        guard let lock else { throw EngineError.noSuchContainer(id) }
+        return lock
+    }
+
+    /// A pod's lock.
     func lock(_ id: String) throws(EngineError) -> FileLock {
         let path = paths.lock(id)
         do { return try FileLock.acquire(path) } catch { throw EngineError("lock", path, error) }
@@ -59,7 +75,11 @@ public struct Engine: Sendable {
     }
 
     func readRecord(_ path: String) throws(EngineError) -> JSON {
-        let bytes = try attempt("read", path) { () throws(Errno) in try File.read(path, limit: 16 << 20) }
+        let bytes = try attempt("read", path) { () throws(Errno) in try File.readRecord(path, limit: 16 << 20) }
+        return try parseRecord(bytes, path)
+    }
+
+    func parseRecord(_ bytes: [UInt8], _ path: String) throws(EngineError) -> JSON {
         do { return try JSON.parse(bytes) } catch {
             throw EngineError("the record \(path) is damaged at byte \(error.offset): \(error.reason)")
         }
@@ -67,7 +87,7 @@ public struct Engine: Sendable {
 
     /// The kernel's boot id: a pid recorded under another one means nothing.
     static let boot: String = {
-        let bytes = (try? File.read("/proc/sys/kernel/random/boot_id", limit: 64)) ?? []
+        let bytes = (try? File.readRecord("/proc/sys/kernel/random/boot_id", limit: 64)) ?? []
         return String(decoding: bytes.prefix(36), as: UTF8.self)
     }()
 }

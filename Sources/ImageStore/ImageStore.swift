@@ -88,8 +88,9 @@ public struct ImageStore: Sendable {
     package func record(_ id: Digest) throws(ImageStoreError) -> ImageRecord? {
         let path = recordPath(id)
         let bytes: [UInt8]
-        do { bytes = try File.read(path, limit: ImageRecord.largest) } catch .noSuchFileOrDirectory { return nil } catch
-        {
+        do { bytes = try File.readRecord(path, limit: ImageRecord.largest) } catch .noSuchFileOrDirectory {
+            return nil
+        } catch {
             throw ImageStoreError("read the image record", path, error)
         }
         return try ImageRecord(bytes: bytes, path: path)

@@ -8,11 +8,12 @@ public struct JSONObject: Sendable {
     public typealias Element = (key: String, value: JSON)
 
     private var members: [Element] = []
-    /// Position of each key; empty until there are more than `scanLimit` members.
-    private var positions: [String: Int] = [:]
+    /// Position of each key; nil until there are more than `scanLimit` members.
+    private var positions: [String: Int]?
 
-    /// Below this many members comparing keys in turn is cheaper than hashing one.
-    private static let scanLimit = 16
+    /// Below this many members comparing keys in turn costs less than a dictionary does: its type is instantiated and its
+    /// hash function seeded in every process that makes one.
+    private static let scanLimit = 64
 
     public init() {}
 
@@ -48,14 +49,14 @@ public struct JSONObject: Sendable {
     }
 
     private func position(of key: String) -> Int? {
-        guard positions.isEmpty else { return positions[key] }
+        if let positions { return positions[key] }
         return members.firstIndex { $0.key == key }
     }
 
     private mutating func append(_ key: String, _ value: JSON) {
         members.append((key, value))
-        if !positions.isEmpty {
-            positions[key] = members.count - 1
+        if positions != nil {
+            positions?[key] = members.count - 1
         } else if members.count > Self.scanLimit {
             indexMembers()
         }
@@ -63,13 +64,15 @@ public struct JSONObject: Sendable {
 
     private mutating func remove(at position: Int) {
         members.remove(at: position)
-        positions = [:]
+        positions = nil
         if members.count > Self.scanLimit { indexMembers() }
     }
 
     private mutating func indexMembers() {
+        var positions: [String: Int] = [:]
         positions.reserveCapacity(members.count * 2)
         for (position, member) in members.enumerated() { positions[member.key] = position }
+        self.positions = positions
     }
 }
 

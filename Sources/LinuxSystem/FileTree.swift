@@ -45,6 +45,8 @@ public enum FileTree {
         for name in try names(directory) {
             do { try DirectoryEntry.unlink(name, in: directory) } catch .noSuchFileOrDirectory {} catch {
                 if error != .isDirectory && error != .notPermitted { throw error }
+                // Most directories are empty by now: overlay's, and mount points.
+                if (try? DirectoryEntry.unlink(name, flags: AT_REMOVEDIR, in: directory)) != nil { continue }
                 if depth >= deepest {
                     let child = try openDirectory(name, at: directory.raw)
                     try child.close()

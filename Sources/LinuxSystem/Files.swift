@@ -86,6 +86,28 @@ public enum File {
         }
     }
 
+    /// The whole content of a regular file or of a file of procfs that answers one `read(2)` with all it has, as most do:
+    /// open, read, close. Longer content than the buffer is read on until the end.
+    public static func readRecord(
+        _ path: String, limit: Int = 64 << 20, at directory: Int32 = AT_FDCWD
+    ) throws(Errno) -> [UInt8] {
+        let fd = try open(path, O_RDONLY, at: directory)
+        let raw = fd.raw
+        let capacity = 8 << 10
+        var failure: Errno?
+        var isWhole = true
+        var bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+            do throws(Errno) {
+                count = try retrying { CLinux.read(raw, buffer.baseAddress, capacity) }
+                isWhole = count < capacity
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+        if !isWhole { bytes += try readAll(fd, limit: limit - bytes.count) }
+        if bytes.count > limit { throw .fileTooLarge }
+        return bytes
+    }
+
     /// The whole content of the file at `path`.
     public static func read(
         _ path: String, limit: Int = 64 << 20, at directory: Int32 = AT_FDCWD

@@ -7,6 +7,11 @@ public enum Identity {
     /// Effective user and group ids.
     public static var effective: (UInt32, UInt32) { (geteuid(), getegid()) }
 
+    /// The same as they were when this program was executed, without asking the kernel: getauxval(3).
+    public static var atStart: (user: UInt32, group: UInt32) {
+        (UInt32(truncatingIfNeeded: getauxval(UInt(AT_EUID))), UInt32(truncatingIfNeeded: getauxval(UInt(AT_EGID))))
+    }
+
     /// The value of an environment variable; nil if it is not set.
     public static func environment(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }

@@ -21,6 +21,52 @@ public struct FileLock: ~Copyable {
         }
     }
 
+    /// Waits for the lock of the directory at `path`; nil if there is none. Whoever waited while it was renamed or
+    /// removed has locked what nobody finds, and gets nil.
+    public static func acquire(directory path: String) throws(Errno) -> FileLock? {
+        let fd: OwnedFD
+        do throws(Errno) { fd = try File.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) } catch {
+            if error == .noSuchFileOrDirectory { return nil }
+            throw error
+        }
+        let raw = fd.raw
+        _ = try retrying { flock(raw, LOCK_EX) }
+        return isNamed(fd, path) ? FileLock(holding: fd) : nil
+    }
+
+    /// Waits for the lock of the file at `path`, which exists and stays.
+    public static func take(file path: String) throws(Errno) -> FileLock {
+        let fd = try File.open(path, O_RDWR | O_NOFOLLOW)
+        let raw = fd.raw
+        _ = try retrying { flock(raw, LOCK_EX) }
+        return FileLock(holding: fd)
+    }
+
+    /// What the locked file contains.
+    public func content(limit: Int) throws(Errno) -> [UInt8] { try File.readAll(fd, limit: limit) }
+
+    /// Writes `bytes` at the end of the locked file, which `offset` is.
+    public func append(_ bytes: [UInt8], at offset: Int) throws(Errno) {
+        var failure: Errno?
+        bytes.withUnsafeBytes { buffer in
+            do throws(Errno) { try OpenFile.write(fd, buffer, at: Int64(offset)) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Makes `bytes` the content of the locked file, in place.
+    public func replace(with bytes: [UInt8]) throws(Errno) {
+        try append(bytes, at: 0)
+        try OpenFile.setLength(fd, Int64(bytes.count))
+    }
+
+    /// The lock of a directory that nobody else knows yet.
+    public static func take(_ directory: consuming OwnedFD) throws(Errno) -> FileLock {
+        let raw = directory.raw
+        _ = try retrying { flock(raw, LOCK_EX | LOCK_NB) }
+        return FileLock(holding: directory)
+    }
+
     private static func isNamed(_ fd: borrowing OwnedFD, _ path: String) -> Bool {
         guard let held = try? File.status(fd), let named = try? File.status(path, follow: false) else { return false }
         return held.inode == named.inode && held.device == named.device
@@ -38,6 +84,7 @@ public struct FileLock: ~Copyable {
         return FileLock(holding: fd)
     }
 
-    /// A descriptor that shares the lock, for a child process to hold: the lock ends when both are closed.
-    public func share() throws(Errno) -> Int32 { try fd.duplicate().release() }
+    /// Gives up ownership of the descriptor that holds the lock. A child made by fork has it too: the lock ends when both
+    /// have closed it.
+    public consuming func release() -> Int32 { fd.release() }
 }

@@ -18,10 +18,11 @@ extension TransferOutcome {
 
 /// Byte streams without waiting.
 public enum NonBlockingIO {
-    /// Sets O_NONBLOCK on the open file description, for this process's own ends only: `fcntl(2)` F_SETFL.
+    /// Sets O_NONBLOCK on the open file description, for this process's own ends only: `ioctl(2)` FIONBIO, which leaves the
+    /// other flags as they are.
     public static func enable(_ descriptor: Int32) throws(Errno) {
-        let flags = try checked(samara_fcntl(descriptor, F_GETFL, 0))
-        _ = try checked(samara_fcntl(descriptor, F_SETFL, Int(flags | O_NONBLOCK)))
+        var on: Int32 = 1
+        _ = try checked(samara_ioctl_pointer(descriptor, UInt(FIONBIO), &on))
     }
 
     /// `read(2)`.

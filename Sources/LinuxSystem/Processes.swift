@@ -29,13 +29,13 @@ public struct ProcessIdentity: Equatable, Hashable, Sendable {
 
     /// The identity of a running process; nil if there is none with this pid.
     public init?(pid: Int32) {
-        guard pid > 0, let stat = ProcessIdentity.statFields(pid: pid) else { return nil }
+        guard pid > 0, let stat = ProcessStat("/proc/\(pid)/stat") else { return nil }
         self.init(pid: pid, startTime: stat.startTime)
     }
 
     /// True while this very process exists and is not a zombie.
     public var isAlive: Bool {
-        guard pid > 0, let stat = ProcessIdentity.statFields(pid: pid) else { return false }
+        guard pid > 0, let stat = ProcessStat("/proc/\(pid)/stat") else { return false }
         return stat.startTime == startTime && stat.state != UInt8(ascii: "Z") && stat.state != UInt8(ascii: "X")
     }
 
@@ -46,17 +46,6 @@ public struct ProcessIdentity: Equatable, Hashable, Sendable {
         if !isAlive { throw .noSuchProcess }
         return fd
     }
-
-    private static func statFields(pid: Int32) -> (state: UInt8, startTime: UInt64)? {
-        guard let bytes = try? File.read("/proc/\(pid)/stat", limit: 4096) else { return nil }
-        // The command name is in parentheses and may itself contain spaces and parentheses: skip to the last one.
-        guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-        let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true)
-        guard fields.count > 19, let state = fields[0].first,
-            let start = UInt64(String(decoding: fields[19], as: UTF8.self))
-        else { return nil }
-        return (state, start)
-    }
 }
 
 /// Processes: making, waiting, signalling.
@@ -65,7 +54,11 @@ public enum Process {
     public static var id: Int32 { samara_getpid() }
 
     /// A copy of this process; 0 in the copy: `fork(2)`. Only for a process with one thread.
-    public static func fork() throws(Errno) -> Int32 { try checked(samara_fork()) }
+    public static func fork() throws(Errno) -> Int32 {
+        let pid = try checked(samara_fork())
+        if pid == 0 { forgetIdentity() }
+        return pid
+    }
 
     /// `pidfd_open(2)`.
     public static func openDescriptor(_ pid: Int32) throws(Errno) -> OwnedFD {
@@ -104,15 +97,29 @@ public enum Process {
         return samara_wifexited(status) != 0 ? .exited(samara_wexitstatus(status)) : .signaled(samara_wtermsig(status))
     }
 
-    /// The standard signals this process ignores, bit n - 1 for signal n: field 33 of `/proc/self/stat`, proc(5).
-    public static var ignoredSignals: UInt64 {
-        guard let bytes = try? File.read("/proc/self/stat", limit: 4096),
-            let close = bytes.lastIndex(of: UInt8(ascii: ")"))
-        else { return .max }
-        let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
-        guard fields.count > 30 else { return .max }
-        return UInt64(String(decoding: fields[30], as: UTF8.self)) ?? .max
+    /// What the kernel says of this process, read once per process: a copy made by `fork` reads its own.
+    private nonisolated(unsafe) static var ownStat: ProcessStat?
+
+    private static func stat() -> ProcessStat? {
+        if ownStat == nil { ownStat = ProcessStat("/proc/self/stat") }
+        return ownStat
     }
+
+    /// To be called in a copy of this process that was made otherwise than by `fork`.
+    public static func forgetIdentity() { ownStat = nil }
+
+    /// This process.
+    public static var identity: ProcessIdentity {
+        stat().map { ProcessIdentity(pid: $0.pid, startTime: $0.startTime) }
+            ?? ProcessIdentity(pid: 0, startTime: 0)
+    }
+
+    /// The standard signals this process ignored when it was first asked about itself, bit n - 1 for signal n: field 31
+    /// of `/proc/self/stat` as counted from the pid, proc(5). All where that cannot be read.
+    public static var ignoredSignals: UInt64 { stat()?.ignoredSignals ?? .max }
+
+    /// Sets the file mode creation mask and returns the former: `umask(2)`.
+    public static func setFileModeMask(_ mask: UInt32) -> UInt32 { umask(mask) }
 
     /// Sleeps at least this long: `nanosleep(2)`.
     public static func sleep(milliseconds: Int64) {
@@ -155,6 +162,10 @@ public enum Process {
         sigemptyset(&none)
         sigprocmask(SIG_SETMASK, &none, nil)
     }
+
+    /// Gives memory back that is free, on the heap and below the top of the stack, for a process that will live long after
+    /// a busy start: malloc_trim(3), madvise(2).
+    public static func trimMemory() { samara_trim_memory() }
 
     /// The name in ps(1): see `samara_set_process_title`.
     public static func setTitle(_ title: String) { samara_set_process_title(title) }

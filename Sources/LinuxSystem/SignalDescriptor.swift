@@ -8,7 +8,7 @@ public struct SignalSet: Sendable {
 
     public init() { sigemptyset(&raw) }
 
-    public init(_ signals: some Sequence<Int32>) {
+    public init(_ signals: [Int32]) {
         self.init()
         for signal in signals { insert(signal) }
     }

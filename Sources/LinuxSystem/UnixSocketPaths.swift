@@ -5,17 +5,32 @@ import SystemPackage
 extension UnixSocket {
     /// A listening SOCK_SEQPACKET socket at `path`, reachable by its owner only (mode 0600): unix(7).
     /// A socket left there by a dead process is replaced; the caller holds whatever lock makes that safe.
-    public static func listen(path: String, backlog: Int32 = 16) throws(Errno) -> OwnedFD {
-        let fd = try seqpacket()
-        let directory = try openDirectory(of: path)
-        var address = try shortAddress(path, in: directory)
-        do { try File.unlink(lastComponent(path), at: directory.raw) } catch .noSuchFileOrDirectory {}
-        // The mode is set on the unbound socket: the inode takes it, so there is no moment with a wider one.
-        _ = try checked(fchmod(fd.raw, 0o600))
+    public static func listen(
+        path: String, backlog: Int32 = 16, isNonBlocking: Bool = false
+    ) throws(Errno) -> OwnedFD {
+        let type = Int32(samara_sock_seqpacket | samara_sock_cloexec | (isNonBlocking ? samara_sock_nonblock : 0))
+        let fd = OwnedFD(try checked(socket(AF_UNIX, type, 0)))
         let raw = fd.raw
-        _ = try checked(samara_bind_unix(raw, &address))
+        // The mode is set on the unbound socket: the inode takes it, so there is no moment with a wider one.
+        _ = try checked(fchmod(raw, 0o600))
+        if path.utf8.count <= 107 {
+            var address = try address(path)
+            try bind(raw, &address, replacing: path)
+        } else {
+            let directory = try openDirectory(of: path)
+            var address = try shortAddress(path, in: directory)
+            try bind(raw, &address, replacing: path)
+        }
         _ = try checked(CLinux.listen(raw, backlog))
         return fd
+    }
+
+    private static func bind(_ socket: Int32, _ address: inout sockaddr_un, replacing path: String) throws(Errno) {
+        do throws(Errno) { _ = try checked(samara_bind_unix(socket, &address)) } catch {
+            if error != .addressInUse { throw error }
+            try File.unlink(path)
+            _ = try checked(samara_bind_unix(socket, &address))
+        }
     }
 
     /// A connection to the listener at `path`, whose type is SOCK_SEQPACKET unless said otherwise. ECONNREFUSED: nobody
@@ -35,10 +50,6 @@ extension UnixSocket {
         return OwnedFD(try retrying { samara_accept_unix(listener, flags) })
     }
 
-    private static func seqpacket() throws(Errno) -> OwnedFD {
-        OwnedFD(try checked(socket(AF_UNIX, Int32(samara_sock_seqpacket | samara_sock_cloexec), 0)))
-    }
-
     private static func lastComponent(_ path: String) -> String {
         path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
     }
@@ -52,8 +63,11 @@ extension UnixSocket {
     /// directory.
     private static func shortAddress(_ path: String, in directory: borrowing OwnedFD) throws(Errno) -> sockaddr_un {
         let name = lastComponent(path)
-        let short = path.utf8.count <= 107 ? path : "/proc/self/fd/\(directory.raw)/\(name)"
-        let bytes = Array(short.utf8)
+        return try address(path.utf8.count <= 107 ? path : "/proc/self/fd/\(directory.raw)/\(name)")
+    }
+
+    private static func address(_ path: String) throws(Errno) -> sockaddr_un {
+        let bytes = Array(path.utf8)
         guard bytes.count <= 107 else { throw .fileNameTooLong }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

@@ -81,6 +81,7 @@ final class LocalStreams {
     private(set) var inputEnded: Bool
     private var inputIndex: Int?
     private var signalIndex: Int?
+    private var signalsArePending = false
     private var requests: [Request] = []
 
     /// Blocks signals and puts the terminal into raw mode for the life of the object.
@@ -115,13 +116,18 @@ final class LocalStreams {
 
     /// Writes what there is room for after a wait.
     func flush(_ polls: PollSet) {
+        if polls.events(signalIndex) != [] { signalsArePending = true }
         for sink in [output, errorOutput] where polls.events(sink.pollIndex) != [] { sink.flush() }
     }
 
     /// The next thing a signal asks for.
     func nextRequest() -> Request? {
         while requests.isEmpty {
-            guard let signal = signals.next() else { return nil }
+            guard signalsArePending else { return nil }
+            guard let signal = signals.next() else {
+                signalsArePending = false
+                return nil
+            }
             append(signal)
         }
         return requests.removeFirst()

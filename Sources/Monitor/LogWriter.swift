@@ -16,8 +16,9 @@ import SystemPackage
 public final class LogWriter {
     private let path: String
     private let halfLimit: Int64?
-    private var fd: OwnedFD
-    private var size: Int64
+    /// Opened when there is something to write: many containers never say anything.
+    private var fd: OwnedFD?
+    private var size: Int64 = 0
     private var format: LogLineFormat
     private let holdsSequences: Bool
     /// Formatted records that are not written yet.
@@ -34,17 +35,13 @@ public final class LogWriter {
     /// The older file of a log with a size limit.
     public static func olderPath(_ path: String) -> String { path + ".1" }
 
-    /// Opens or makes the log at `path`, mode 0600. `maxSize` is in bytes, for both files together; nil: no limit.
-    public init(path: String, format: LogFormat, maxSize: Int64? = nil) throws(MonitorError) {
+    /// Writes to the log at `path`, which is made with mode 0600 if missing. `maxSize` is in bytes, for both files
+    /// together; nil: no limit.
+    public init(path: String, format: LogFormat, maxSize: Int64? = nil) {
         self.path = path
         self.format = LogLineFormat(format)
         holdsSequences = format == .jsonFile
         halfLimit = maxSize.map { max(1, $0 / 2) }
-        do throws(Errno) {
-            let opened = try LogWriter.open(path)
-            size = try LogWriter.dropTornRecord(opened)
-            fd = opened
-        } catch { throw MonitorError("open the log file", path, error) }
     }
 
     /// Records what the process wrote. Never fails: see the type's comment.
@@ -117,14 +114,28 @@ public final class LogWriter {
 
     /// Writes whole records, or none of them and says why.
     private func put(_ bytes: [UInt8]) -> Errno? {
-        if let halfLimit, size > 0, size + Int64(bytes.count) > halfLimit { rotate() }
-        do throws(Errno) { try File.writeAll(fd.raw, bytes) } catch {
+        let descriptor: Int32
+        do throws(Errno) {
+            _ = try opened()
+            if let halfLimit, size > 0, size + Int64(bytes.count) > halfLimit { rotate() }
+            descriptor = try opened()
+        } catch { return error }
+        do throws(Errno) { try File.writeAll(descriptor, bytes) } catch {
             // Half a record would garble the next one.
-            _ = ftruncate(fd.raw, off_t(size))
+            _ = ftruncate(descriptor, off_t(size))
             return error
         }
         size += Int64(bytes.count)
         return nil
+    }
+
+    private func opened() throws(Errno) -> Int32 {
+        if let descriptor = fd?.raw { return descriptor }
+        let log = try LogWriter.open(path)
+        size = try LogWriter.dropTornRecord(log)
+        let descriptor = log.raw
+        fd = consume log
+        return descriptor
     }
 
     private func rotate() {

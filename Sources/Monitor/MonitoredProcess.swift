@@ -40,8 +40,9 @@ final class Channel {
 
     /// Makes the descriptor non-blocking. Its open file description is this process's alone: a pipe's two ends have one
     /// each, as have a terminal's master and slave.
-    init(_ fd: consuming OwnedFD) throws(MonitorError) {
+    init(_ fd: consuming OwnedFD, isNonBlocking: Bool = false) throws(MonitorError) {
         self.fd = consume fd
+        if isNonBlocking { return }
         do throws(Errno) { try NonBlockingIO.enable(self.fd.raw) } catch {
             throw MonitorError("prepare a stream for relaying", "", error)
         }

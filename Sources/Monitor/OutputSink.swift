@@ -17,7 +17,8 @@ final class OutputSink {
     }
 
     let descriptor: Int32
-    private var way: Way
+    /// Found out when there is something to write.
+    private lazy var way: Way = NonBlockingIO.isRegularFile(descriptor) ? .plain : .noWait
     private var pending: [UInt8] = []
     private var sent = 0
     /// The reader is gone: everything is discarded.
@@ -29,10 +30,7 @@ final class OutputSink {
     /// POLLOUT on a pipe promises room for PIPE_BUF bytes: pipe(7).
     private static let portion = 4096
 
-    init(_ descriptor: Int32) {
-        self.descriptor = descriptor
-        way = NonBlockingIO.isRegularFile(descriptor) ? .plain : .noWait
-    }
+    init(_ descriptor: Int32) { self.descriptor = descriptor }
 
     /// Bytes wait for the reader: nothing more should be written.
     var isBlocked: Bool { sent < pending.count }

@@ -24,6 +24,8 @@ public final class Relay {
         public var input: InputPolicy
         /// The size that a terminal has from the start, before a client says more.
         public var windowSize: WindowSize?
+        /// The listener that the relay gets is non-blocking already.
+        public var listenerIsNonBlocking = false
         /// Milliseconds that other processes holding the output open have after the exit.
         public var drainGrace: Int64 = 100
         /// Milliseconds that a client which attached later may take nothing before it is dropped.
@@ -39,6 +41,8 @@ public final class Relay {
     private var polls = PollSet()
     /// Monotonic milliseconds before which no client is accepted.
     private var acceptAfter: Int64 = 0
+    private var firstActivity: (() -> Void)?
+    private var quietEnd: Int64 = 0
     var clients: [RelayClient] = []
     var sources: [Source] = []
     var input = InputQueue<RelayClient>(nil, isTerminal: false)
@@ -51,7 +55,11 @@ public final class Relay {
     public init(_ options: Options, log: LogWriter?, listener: consuming OwnedFD?) throws(MonitorError) {
         self.options = options
         self.log = log
-        if let fd = consume listener { self.listener = try Channel(fd) } else { self.listener = nil }
+        if let fd = consume listener {
+            self.listener = try Channel(fd, isNonBlocking: options.listenerIsNonBlocking)
+        } else {
+            self.listener = nil
+        }
         do throws(Errno) {
             let blocked: [Int32] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ]
             signals = try SignalDescriptor(blocking: SignalSet(blocked))
@@ -66,13 +74,22 @@ public final class Relay {
     }
 
     /// Relays until `process` has ended and its output is drained, and reaps it.
-    public func run(_ process: consuming MonitoredProcess) throws(MonitorError) -> ExitStatus {
+    ///
+    /// - Parameter firstActivity: Called once before the first output or request is handled, or after `quietTime`
+    ///   milliseconds; not at all for a process that ends before without a word. Clients hear of the start after it.
+    public func run(
+        _ process: consuming MonitoredProcess, quietTime: Int64 = 0, firstActivity: (() -> Void)? = nil
+    ) throws(MonitorError) -> ExitStatus {
+        self.firstActivity = firstActivity
+        quietEnd = MonotonicClock.signedMilliseconds + quietTime
+        defer { self.firstActivity = nil }
         try open(&process.streams)
-        for client in clients { greet(client) }
+        if firstActivity == nil { for client in clients { greet(client) } }
         var status: ExitStatus?
         var graceEnd: Int64 = 0
         while true {
             let now = MonotonicClock.signedMilliseconds
+            if now >= quietEnd { noteActivity() }
             if status != nil, isDrained(graceIsOver: now >= graceEnd) { break }
             let hold = clients.contains { $0.isStalled }
             polls.removeAll()
@@ -88,15 +105,21 @@ public final class Relay {
             }
             try wait(until: nextDeadline(now, graceEnd: status == nil ? nil : graceEnd))
 
-            if polls.events(signalIndex) != [] { forwardSignals(to: process.pidfd) }
+            if polls.events(signalIndex) != [] {
+                noteActivity()
+                forwardSignals(to: process.pidfd)
+            }
             serveClients(process.pidfd)
             if polls.events(inputIndex) != [] { flushInput() }
             for source in sources where polls.events(source.pollIndex) != [] { pump(source, ended: status != nil) }
-            if polls.events(listenerIndex) != [] { acceptClients() }
+            if polls.events(listenerIndex) != [] {
+                noteActivity()
+                acceptClients()
+            }
             if polls.events(exitIndex) != [] {
                 status = try reap(process.pidfd)
                 graceEnd = MonotonicClock.signedMilliseconds + options.drainGrace
-                for source in sources { source.processEnded() }
+                for source in sources where !source.ended { source.processEnded() }
             }
             dropDeadClients()
         }
@@ -141,7 +164,7 @@ public final class Relay {
     private func close() {
         input.close()
         input.flush { client, count in consumed(client, count) }
-        sources = []
+        // The sources are closed with this process, or when the next one's take their place.
         terminal = nil
         log?.finishLines()
     }
@@ -172,11 +195,19 @@ public final class Relay {
     private func pump(_ source: Source, ended: Bool) {
         let chunk = UnsafeMutableRawBufferPointer(rebasing: frame[1...])
         guard case .bytes(let count) = source.read(into: chunk, processEnded: ended) else { return }
+        noteActivity()
         log?.write(source.stream, UnsafeRawBufferPointer(rebasing: chunk[..<count]))
         frame[0] = source.stream.rawValue
         for client in clients where !client.isGone {
             client.send(UnsafeRawBufferPointer(rebasing: frame[...count]))
         }
+    }
+
+    private func noteActivity() {
+        guard let body = firstActivity else { return }
+        firstActivity = nil
+        body()
+        for client in clients where !client.isGone { greet(client) }
     }
 
     // MARK: Waiting
@@ -202,6 +233,7 @@ public final class Relay {
     private func nextDeadline(_ now: Int64, graceEnd: Int64?) -> Int64? {
         var deadlines = sources.compactMap { $0.isQuiet(at: now) ? $0.quietUntil : nil }
         if now < acceptAfter { deadlines.append(acceptAfter) }
+        if firstActivity != nil { deadlines.append(quietEnd) }
         if let graceEnd { deadlines.append(graceEnd) }
         for client in clients where !client.isForeground {
             if let since = client.stalledSince { deadlines.append(since + options.stallLimit) }
@@ -230,7 +262,10 @@ public final class Relay {
             let events = polls.events(client.pollIndex)
             client.pollIndex = nil
             if events.contains(.writable) { client.flush() }
-            if !events.isDisjoint(with: [.readable, .hangUp, .failed]) { receive(from: client, pidfd) }
+            if !events.isDisjoint(with: [.readable, .hangUp, .failed]) {
+                noteActivity()
+                receive(from: client, pidfd)
+            }
         }
     }
 

@@ -46,7 +46,7 @@ func relay(_ arguments: Arguments) throws -> Int32 {
         }
     var options = Relay.Options(input: policy)
     if let limit = arguments.values["stall"].flatMap(Int64.init) { options.stallLimit = limit }
-    let log = try arguments.values["log"].map { try LogWriter(path: $0, format: .k8sFile) }
+    let log = arguments.values["log"].map { LogWriter(path: $0, format: .k8sFile) }
     let listener: OwnedFD?
     if let path = arguments.values["listen"] { listener = try UnixSocket.listen(path: path) } else { listener = nil }
     let relay = try Relay(options, log: log, listener: listener)
@@ -82,7 +82,7 @@ func local(_ arguments: Arguments) throws -> Int32 {
 func full(_ arguments: Arguments) throws -> Int32 {
     guard let path = arguments.values["log"] else { return 2 }
     let signals = try SignalDescriptor(blocking: SignalSet([SIGXFSZ]))
-    let log = try LogWriter(path: path, format: .k8sFile)
+    let log = LogWriter(path: path, format: .k8sFile)
     var limit = rlimit(rlim_cur: 2000, rlim_max: rlim_t.max)
     setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
     for number in 0..<100 {

@@ -36,7 +36,7 @@ import Testing
 
     @Test func theK8sFormatIsPodmans() throws {
         let scratch = try Scratch()
-        let log = try LogWriter(path: scratch.file("log"), format: .k8sFile)
+        let log = LogWriter(path: scratch.file("log"), format: .k8sFile)
         write(log, .stdout, "one\n\ntwo")
         write(log, .stderr, "oops\n")
         let lines = try text(scratch.file("log")).split(separator: "\n", omittingEmptySubsequences: false)
@@ -51,7 +51,7 @@ import Testing
 
     @Test func theJSONFormatIsDockers() throws {
         let scratch = try Scratch()
-        let log = try LogWriter(path: scratch.file("log"), format: .jsonFile)
+        let log = LogWriter(path: scratch.file("log"), format: .jsonFile)
         write(log, .stdout, "a \"b\"\t\\\u{1}é\n")
         let line = try text(scratch.file("log"))
         let time = #/"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"/#
@@ -62,7 +62,7 @@ import Testing
     @Test(arguments: [LogFormat.k8sFile, .jsonFile]) func randomChunksComeBack(_ format: LogFormat) throws {
         var generator = SeededGenerator()
         let scratch = try Scratch()
-        let log = try LogWriter(path: scratch.file("log"), format: format)
+        let log = LogWriter(path: scratch.file("log"), format: format)
         let alphabet = Array("ab\n é🌍\u{0}\"\\\r".unicodeScalars).map { String($0) }
         var expected: [OutputStream: [UInt8]] = [.stdout: [], .stderr: []]
         var rest: [OutputStream: [UInt8]] = [:]
@@ -88,7 +88,7 @@ import Testing
 
     @Test func invalidUTF8BecomesReplacementCharactersInJSON() throws {
         let scratch = try Scratch()
-        let log = try LogWriter(path: scratch.file("log"), format: .jsonFile)
+        let log = LogWriter(path: scratch.file("log"), format: .jsonFile)
         for byte: UInt8 in [0xFF, 0xC0, 0xE2, 0x28, 0x0A, 0xF0, 0x9F] {
             [byte].withUnsafeBytes { log.write(.stdout, $0) }
         }
@@ -121,7 +121,7 @@ import Testing
         var generator = SeededGenerator()
         for _ in 0..<40 {
             let scratch = try Scratch()
-            let log = try LogWriter(path: scratch.file("log"), format: format)
+            let log = LogWriter(path: scratch.file("log"), format: format)
             var chunks: [(OutputStream, String)] = []
             for _ in 0..<Int.random(in: 0...30, using: &generator) {
                 let stream: OutputStream = .random(in: 0...2, using: &generator) == 0 ? .stderr : .stdout
@@ -145,7 +145,7 @@ import Testing
     @Test func theSizeLimitHoldsAndKeepsTheEnd() throws {
         let scratch = try Scratch()
         let path = scratch.file("log")
-        let log = try LogWriter(path: path, format: .k8sFile, maxSize: 20_000)
+        let log = LogWriter(path: path, format: .k8sFile, maxSize: 20_000)
         for number in 0..<5000 { write(log, .stdout, "line \(number)\n") }
         let size = try File.status(path).size + File.status(LogWriter.olderPath(path)).size
         #expect(size <= 20_000)
@@ -175,10 +175,10 @@ import Testing
     @Test func aTornRecordIsCutOffWhenTheLogIsOpenedAgain() throws {
         let scratch = try Scratch()
         let path = scratch.file("log")
-        write(try LogWriter(path: path, format: .k8sFile), .stdout, "whole\n")
+        write(LogWriter(path: path, format: .k8sFile), .stdout, "whole\n")
         let whole = try File.read(path)
         try File.write(path, whole + Array("2026-11-22T20:08:17.12".utf8))
-        write(try LogWriter(path: path, format: .k8sFile), .stdout, "next\n")
+        write(LogWriter(path: path, format: .k8sFile), .stdout, "next\n")
         let printed = try printLog(path)
         #expect(printed.out == "whole\nnext\n")
         #expect(printed.err == "")
@@ -275,7 +275,7 @@ import Testing
         reader.start()
         let input = pipe.keepingReadEnd()
         // The log comes into being after the reader has begun.
-        let log = try LogWriter(path: path, format: .k8sFile, maxSize: 4000)
+        let log = LogWriter(path: path, format: .k8sFile, maxSize: 4000)
         var seen: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         for number in 0..<500 {

@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -80,7 +81,7 @@ extern int umount2(const char *target, int flags);
 static const int AT_RECURSIVE_VALUE = 0x8000;
 static const int O_CREAT_EXCL = O_CREAT | O_EXCL;
 static const int SOCK_SEQPACKET_VALUE = SOCK_SEQPACKET;
-static const unsigned long MS_NODEV_VALUE = 4, MS_REC_VALUE = 16384, MS_PRIVATE_VALUE = 1 << 18, MS_SLAVE_VALUE = 1 << 19;
+static const unsigned long MS_NODEV_VALUE = 4, MS_BIND_VALUE = 4096, MS_REC_VALUE = 16384, MS_PRIVATE_VALUE = 1 << 18, MS_SLAVE_VALUE = 1 << 19;
 static const unsigned long TIOCSPTLCK_VALUE = TIOCSPTLCK, TIOCGPTPEER_VALUE = TIOCGPTPEER, TIOCSCTTY_VALUE = TIOCSCTTY;
 
 static inline long samara_clone3(struct clone_args *args, size_t size) { return syscall(SYS_clone3, args, size); }
@@ -179,6 +180,9 @@ ssize_t samara_send_with_fds(int socket, const void *data, size_t length, const 
 /// Receives bytes and up to `*fdCount` descriptors, all close-on-exec; `*fdCount` becomes the number received.
 /// Fails with EMSGSIZE if the kernel truncated the descriptors.
 ssize_t samara_recv_with_fds(int socket, void *data, size_t length, int *fds, int *fdCount, int flags);
+
+/// malloc_trim(3), and MADV_DONTNEED for what is below this function's part of the stack.
+void samara_trim_memory(void);
 
 /// Makes `title` the process's name in ps(1) by overwriting the argument area that the kernel handed to this process.
 /// Truncates to the room there is; also sets the 15-byte thread name.

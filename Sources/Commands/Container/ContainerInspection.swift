@@ -29,7 +29,7 @@ struct ContainerInspection {
     var json: JSON {
         let words = listed.command
         let directory = listed.isInfra ? paths.pod(record.podID ?? "") : paths.container(record.id)
-        let etc = record.network == .pod ? paths.pod(record.podID ?? "") + "/etc" : directory + "/etc"
+        let etc = record.network == .pod ? paths.pod(record.podID ?? "") + "/etc" : directory
         var object = JSONObject()
         object["Id"] = .string(record.id)
         object["Created"] = style.text(Moment(record.created))

@@ -33,8 +33,8 @@ func createCommand() -> Command<Session> {
             flags: ContainerFlags.declarations(forRun: false), positional: .atLeast(1), isInterspersed: false,
             run: { session, arguments in
                 let engine = try session.engine(arguments)
-                let request = try containerRequest(session, arguments, engine)
-                try ContainerImage.provide(request.image, arguments, engine)
+                var request = try containerRequest(session, arguments, engine)
+                request.foundImage = try ContainerImage.provide(request.image, arguments, engine)
                 let container = try engine.create(request)
                 try session.print(container.record.id + "\n")
                 return 0
@@ -45,14 +45,15 @@ func createCommand() -> Command<Session> {
 private func run(_ session: Session, _ arguments: ParsedArguments) throws -> Int32 {
     let attach = try attachRequest(arguments)
     let engine = try session.engine(arguments)
-    let request = try containerRequest(session, arguments, engine)
+    var request = try containerRequest(session, arguments, engine)
     if request.settings.hasTerminal, request.settings.isInteractive, !Terminal.isTerminal(0) {
         Session.warn("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     }
-    try ContainerImage.provide(request.image, arguments, engine)
-    let container = try engine.create(request)
+    request.foundImage = try ContainerImage.provide(request.image, arguments, engine)
+    let fresh = try engine.createLocked(request)
+    let container = fresh.container
     let code: Int32?
-    do { code = try engine.start(container, attach: attach) } catch {
+    do { code = try engine.start(fresh, attach: attach) } catch {
         // As Podman: a container that never ran stays only without --rm.
         if request.settings.isAutoRemoved {
             try? engine.remove(container, force: true, removesVolumes: true, timeout: 0)

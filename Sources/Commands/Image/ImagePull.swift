@@ -47,18 +47,18 @@ func pushCommand() -> Command<Session> {
 
 /// The image of `run` and `create`: --pull.
 enum ContainerImage {
-    /// Pulls the image when the policy says so. Its progress goes to standard error and its id nowhere: standard output
+    /// Pulls the image when the policy says so; gives it when it had to be looked up for that. Its progress goes to standard error and its id nowhere: standard output
     /// is the container's.
-    static func provide(_ image: String, _ arguments: ParsedArguments, _ engine: Engine) throws {
+    static func provide(_ image: String, _ arguments: ParsedArguments, _ engine: Engine) throws -> FoundImage? {
         // With --rootfs there is none.
-        if image.isEmpty { return }
+        if image.isEmpty { return nil }
         let policy = try PullPolicy(parsing: arguments.string("pull"))
         let platform = try RegistryFlags.platformLine(arguments)
         switch policy {
-        case .never: return
+        case .never: return nil
         case .missing:
             // With a platform, samara-image knows whether the local image fits.
-            if platform.isEmpty, try isHere(image, engine) { return }
+            if platform.isEmpty, let found = try find(image, engine) { return found }
         case .always, .newer: break
         }
         let names = ["authfile", "cert-dir", "creds", "retry", "retry-delay", "tls-verify", "quiet"]
@@ -68,13 +68,13 @@ enum ContainerImage {
         let code = try engine.runImageTool(line)
         // It has said what went wrong.
         if code != 0 { throw Reported(exitCode: code) }
+        return nil
     }
 
-    private static func isHere(_ image: String, _ engine: Engine) throws(ImageStoreError) -> Bool {
-        do throws(ImageStoreError) { _ = try engine.images.resolve(image) } catch {
+    private static func find(_ image: String, _ engine: Engine) throws(ImageStoreError) -> FoundImage? {
+        do throws(ImageStoreError) { return try engine.images.find(image) } catch {
             guard ImageLookup.isMissing(error) else { throw error }
-            return false
+            return nil
         }
-        return true
     }
 }

@@ -37,13 +37,16 @@ public struct IDMap: Sendable, Equatable {
 
     /// The map that gives a namespace nested in this process's one the same ids. It repeats the extents one by
     /// one: a range across two parent extents is EINVAL.
-    public static func identity() throws(Errno) -> IDMap {
+    public static func identity() throws(Errno) -> IDMap { try nested(in: "self") }
+
+    /// The same for a namespace nested in that of a process, by its name in /proc.
+    static func nested(in process: String) throws(Errno) -> IDMap {
         func same(_ extents: [Extent]) -> [Extent] {
             extents.map { Extent(inside: $0.inside, outside: $0.inside, count: $0.count) }
         }
         return IDMap(
-            users: same(parse(try File.read("/proc/self/uid_map"))),
-            groups: same(parse(try File.read("/proc/self/gid_map"))))
+            users: same(parse(try File.readRecord("/proc/\(process)/uid_map"))),
+            groups: same(parse(try File.readRecord("/proc/\(process)/gid_map"))))
     }
 
     /// Writes the maps of the process `pid`, whose user namespace is new and a child of this process's one.

@@ -31,7 +31,10 @@ public struct UserNamespaceHolder: Sendable {
         var attempts = 5
         while true {
             let pidfd = try descriptor(survivors)
-            do { return try Launch.join(pidfd, .user, name: "the user namespace holder") } catch {
+            do throws(LaunchError) {
+                try Launch.join(pidfd, .user, name: "the user namespace holder")
+                return
+            } catch {
                 // A command that removed the last container may have ended it meanwhile: see `stop`.
                 attempts -= 1
                 if error.errno != .noSuchProcess || attempts == 0 { throw IdentityError(message: error.message) }
@@ -52,12 +55,16 @@ public struct UserNamespaceHolder: Sendable {
     }
 
     /// The holder's process, if it runs.
-    public var identity: ProcessIdentity? {
-        guard let bytes = try? File.read(identityPath, limit: 256) else { return nil }
-        let parts = String(decoding: bytes, as: UTF8.self).split(separator: " ")
-        guard parts.count == 2, let pid = Int32(parts[0]), let startTime = UInt64(parts[1]) else { return nil }
-        let identity = ProcessIdentity(pid: pid, startTime: startTime)
-        return identity.isAlive ? identity : nil
+    public var identity: ProcessIdentity? { record.flatMap { $0.process.isAlive ? $0.process : nil } }
+
+    private var record: HolderRecord? {
+        (try? File.readRecord(identityPath, limit: 64 << 10)).flatMap { HolderRecord($0) }
+    }
+
+    /// The id map of a namespace that is nested in the holder's and has the same ids. After `join`.
+    public func nestedMap() throws(Errno) -> IDMap {
+        if let map = HolderRecord.joined?.map { return map }
+        return try IDMap.identity()
     }
 
     /// Ends the holder, when nothing needs it. Whoever is in its namespace already stays there.
@@ -71,8 +78,9 @@ public struct UserNamespaceHolder: Sendable {
     }
 
     private func running() -> OwnedFD? {
-        guard let identity else { return nil }
-        return try? identity.open()
+        guard let record, let pidfd = try? record.process.open() else { return nil }
+        HolderRecord.joined = record
+        return pidfd
     }
 
     // MARK: Starting
@@ -105,7 +113,9 @@ public struct UserNamespaceHolder: Sendable {
                 throw .notPermitted
             }
             guard let identity = ProcessIdentity(pid: pid) else { throw .noSuchProcess }
-            try File.replace(identityPath, Array("\(identity.pid) \(identity.startTime)".utf8))
+            let record = HolderRecord(process: identity, map: try IDMap.nested(in: "\(pid)"))
+            try File.replace(identityPath, record.bytes)
+            HolderRecord.joined = record
             // Only now does it stay: a holder that no file names would never be found again.
             try UnixSocket.send(mine.raw, [1])
             _ = try UnixSocket.receive(mine.raw, limit: 8)

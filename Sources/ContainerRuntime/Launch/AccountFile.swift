@@ -2,8 +2,8 @@
 import CLinux
 import LinuxSystem
 
-/// Streams the lines of the container's passwd(5) or group(5) through a fixed buffer: untrusted files of any size,
-/// read without allocation. A line longer than the buffer is passed over.
+/// Streams the lines of the container's passwd(5) or group(5) through a fixed buffer: untrusted files of any size, of
+/// which the first 64 MiB count, read without allocation. A line longer than the buffer is passed over. execve(2) closes them.
 struct AccountFile {
     private let fd: Int32
     private let buffer: UnsafeMutablePointer<UInt8>
@@ -11,23 +11,17 @@ struct AccountFile {
     private var filled = 0
     private var position = 0
     private var atEnd = false
+    /// An image may have put a link to an endless device there.
+    private var budget = 64 << 20
     private var skipping = false
 
     init(_ path: CText, _ buffer: UnsafeMutablePointer<UInt8>, _ capacity: Int) {
         // O_NONBLOCK: an image may put a FIFO there.
-        var opened = samara_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
-        var status = stat()
-        if opened >= 0, fstat(opened, &status) != 0 || status.st_mode & 0o170000 != 0o100000 {
-            close(opened)
-            opened = -1
-        }
-        fd = opened
+        fd = samara_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0)
         self.buffer = buffer
         self.capacity = capacity
-        atEnd = opened < 0
+        atEnd = fd < 0
     }
-
-    func finish() { if fd >= 0 { close(fd) } }
 
     /// The next line without its newline; valid until the next call.
     mutating func next() -> UnsafeBufferPointer<UInt8>? {
@@ -56,8 +50,12 @@ struct AccountFile {
                 filled = 0
                 skipping = true
             }
-            let count = read(fd, buffer + filled, capacity - filled)
-            if count <= 0 { atEnd = true } else { filled += count }
+            let room = capacity - filled
+            let count = read(fd, buffer + filled, room)
+            if count > 0 { filled += count }
+            budget -= room
+            // A regular file gives less than was asked for only at its end.
+            if count < room || budget <= 0 { atEnd = true }
         }
     }
 

@@ -38,7 +38,6 @@ struct ChildIdentity {
             setHome(plan, AccountFile.field(line, 5))
             break
         }
-        passwd.finish()
         if !found {
             guard let number else { ChildReport.fail(plan, .userLookup, plan.pointee.user, errno: ENOENT) }
             identity.user = number
@@ -84,7 +83,6 @@ struct ChildIdentity {
                 index += 1
             }
         }
-        file.finish()
     }
 
     private func groupNumber(
@@ -96,7 +94,6 @@ struct ChildIdentity {
             if AccountFile.equal(AccountFile.field(line, 0), text),
                 let number = AccountFile.number(AccountFile.field(line, 2))
             {
-                file.finish()
                 return number
             }
         }
@@ -124,7 +121,9 @@ struct ChildIdentity {
 
     /// Bounding set, groups, gid, uid, capabilities, in this order: each later step lacks the privilege for the
     /// earlier ones (capabilities(7), setuid(2)).
-    static func assume(_ plan: UnsafePointer<ChildPlan>, _ identity: ChildIdentity) {
+    ///
+    /// - Returns: whether the process has kept its user and group id.
+    static func assume(_ plan: UnsafePointer<ChildPlan>, _ identity: ChildIdentity) -> Bool {
         let sets = plan.pointee.capabilities
         for number in 0...plan.pointee.highestCapability where sets.bounding & (1 << UInt64(number)) == 0 {
             if samara_prctl(PR_CAPBSET_DROP, UInt(number), 0, 0, 0) != 0, samara_errno() != EINVAL {
@@ -135,13 +134,10 @@ struct ChildIdentity {
         if samara_setgroups(identity.groupCount, identity.groups) != 0 {
             ChildReport.fail(plan, .identity, plan.pointee.user)
         }
-        _ = samara_prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
-        if samara_setresgid(identity.group, identity.group, identity.group) != 0
-            || samara_setresuid(identity.user, identity.user, identity.user) != 0
-        {
-            ChildReport.fail(plan, .identity, plan.pointee.user)
-        }
         let isRoot = identity.user == 0
+        // Since the id map was written this process is root and nothing else.
+        let keepsIDs = isRoot && identity.group == 0 && plan.pointee.waitsForIDMap
+        if !keepsIDs { setIDs(plan, identity) }
         let kept = plan.pointee.userCapabilities & sets.bounding
         setCapabilities(
             plan, effective: isRoot ? sets.effective : kept, permitted: isRoot ? sets.permitted : kept,
@@ -153,6 +149,16 @@ struct ChildIdentity {
                     ChildReport.fail(plan, .capabilities, nil)
                 }
             }
+        }
+        return keepsIDs
+    }
+
+    private static func setIDs(_ plan: UnsafePointer<ChildPlan>, _ identity: ChildIdentity) {
+        _ = samara_prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        if samara_setresgid(identity.group, identity.group, identity.group) != 0
+            || samara_setresuid(identity.user, identity.user, identity.user) != 0
+        {
+            ChildReport.fail(plan, .identity, plan.pointee.user)
         }
     }
 

@@ -70,15 +70,6 @@ enum ChildPath {
         }
     }
 
-    /// Whether the last component of `path` is a symbolic link.
-    static func isLink(_ root: Int32, _ path: CText) -> Bool {
-        let fd = open(root, path, O_PATH | O_NOFOLLOW)
-        if fd < 0 { return false }
-        defer { close(fd) }
-        var status = stat()
-        return fstat(fd, &status) == 0 && status.st_mode & 0o170000 == 0o120000
-    }
-
     /// Makes `path` and its missing parents below `root` (or from the current root for an absolute path).
     static func makeDirectories(_ plan: UnsafePointer<ChildPlan>, root: Int32, _ path: CText) -> Bool {
         var relative = path

@@ -2,16 +2,28 @@
 import CLinux
 import LinuxSystem
 
-/// Assembles the container's root filesystem and makes it the child's own: mounts by descriptor
-/// (fsopen(2), fsmount(2), open_tree(2), move_mount(2), mount_setattr(2)), so that no path is resolved twice.
+/// Assembles the container's root filesystem and makes it the child's own.
+///
+/// Mounts go onto descriptors (move_mount(2)), or onto names in a directory that this process has just made and works
+/// in, so that no path is resolved twice. Descriptors stay open until execve(2) closes all of them at once.
 enum ChildRoot {
+    /// Roots of the kernel's own file systems, to be covered later; -1 where there is none.
+    struct KernelTrees {
+        var proc: Int32 = -1
+        var sys: Int32 = -1
+    }
+
     static func assemble(_ plan: UnsafePointer<ChildPlan>) {
         let root = mountRoot(plan)
-        for step in plan.pointee.mounts { perform(plan, root, step) }
+        var trees = KernelTrees()
+        for index in 0..<plan.pointee.mounts.count {
+            // A container's own mounts are few; a thousand volumes must not need two thousand descriptors.
+            perform(plan, root, plan.pointee.mounts[index], &trees, closing: index >= 16)
+        }
+        if let marker = plan.pointee.markerFile { makeMarker(plan, root, marker) }
         // Before proc/sys turns read-only.
         for sysctl in plan.pointee.sysctls { set(plan, root, sysctl) }
-        for path in plan.pointee.readOnlyPaths { makeReadOnly(plan, root, path) }
-        for path in plan.pointee.maskedPaths { mask(plan, root, path) }
+        ChildCovers.apply(plan, root, trees)
         pivot(plan, root)
     }
 
@@ -21,28 +33,33 @@ enum ChildRoot {
         guard let mountPoint = plan.pointee.mountPoint else {
             ChildReport.fail(plan, .rootFilesystem, nil, errno: EINVAL)
         }
-        let tree: Int32
         if let directory = plan.pointee.rootDirectory {
-            tree = samara_open_tree(
+            let tree = samara_open_tree(
                 AT_FDCWD, directory, UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC) | UInt32(AT_RECURSIVE_VALUE))
             if tree < 0 { ChildReport.fail(plan, .rootFilesystem, directory) }
-        } else {
-            tree = mountOverlay(plan, mountPoint)
+            return attach(plan, tree, mountPoint)
         }
-        if tree >= 0 {
-            if samara_move_mount(tree, "", AT_FDCWD, mountPoint, UInt32(MOVE_MOUNT_F_EMPTY_PATH)) != 0 {
-                ChildReport.fail(plan, .rootFilesystem, mountPoint)
-            }
-            return tree
+        // The layers' names are relative to it, and so are short.
+        if let base = plan.pointee.overlayBase, chdir(base) != 0 { ChildReport.fail(plan, .rootFilesystem, base) }
+        guard let options = plan.pointee.overlayOptions else { return attach(plan, overlayTree(plan), mountPoint) }
+        // One call where fsopen(2) and its companions take eight.
+        if mount("overlay", mountPoint, "overlay", UInt(MS_NODEV_VALUE), options) != 0 {
+            ChildReport.fail(plan, .rootFilesystem, plan.pointee.overlayUpper)
         }
         let root = samara_openat(AT_FDCWD, mountPoint, O_PATH | O_DIRECTORY | O_CLOEXEC, 0)
         if root < 0 { ChildReport.fail(plan, .rootFilesystem, mountPoint) }
         return root
     }
 
-    /// The overlay as a detached mount; -1 when it had to be attached directly (kernels before 6.5).
-    private static func mountOverlay(_ plan: UnsafePointer<ChildPlan>, _ mountPoint: CText) -> Int32 {
-        if let base = plan.pointee.overlayBase, chdir(base) != 0 { ChildReport.fail(plan, .rootFilesystem, base) }
+    private static func attach(_ plan: UnsafePointer<ChildPlan>, _ tree: Int32, _ mountPoint: CText) -> Int32 {
+        if samara_move_mount(tree, "", AT_FDCWD, mountPoint, UInt32(MOVE_MOUNT_F_EMPTY_PATH)) != 0 {
+            ChildReport.fail(plan, .rootFilesystem, mountPoint)
+        }
+        return tree
+    }
+
+    /// The overlay as a detached mount, for more layers than mount(2) can be told of.
+    private static func overlayTree(_ plan: UnsafePointer<ChildPlan>) -> Int32 {
         let context = samara_fsopen("overlay", UInt32(FSOPEN_CLOEXEC))
         if context < 0 { ChildReport.fail(plan, .rootFilesystem, nil) }
         // trusted.* attributes need CAP_SYS_ADMIN of the initial namespace: overlayfs.rst, "userxattr".
@@ -50,11 +67,8 @@ enum ChildRoot {
             ChildReport.fail(plan, .rootFilesystem, nil)
         }
         for layer in plan.pointee.overlayLower {
+            // "lowerdir+" is new in 6.5; EINVAL before.
             if samara_fsconfig(context, UInt32(FSCONFIG_SET_STRING.rawValue), "lowerdir+", layer, 0) != 0 {
-                if samara_errno() == EINVAL, layer == plan.pointee.overlayLower[0] {
-                    close(context)
-                    return mountOverlayLegacy(plan, mountPoint)
-                }
                 ChildReport.fail(plan, .rootFilesystem, layer)
             }
         }
@@ -67,35 +81,33 @@ enum ChildRoot {
         }
         let tree = samara_fsmount(context, UInt32(FSMOUNT_CLOEXEC), UInt32(MOUNT_ATTR_NODEV))
         if tree < 0 { ChildReport.fail(plan, .rootFilesystem, nil) }
-        close(context)
         return tree
-    }
-
-    private static func mountOverlayLegacy(_ plan: UnsafePointer<ChildPlan>, _ mountPoint: CText) -> Int32 {
-        if mount("overlay", mountPoint, "overlay", UInt(MS_NODEV_VALUE), plan.pointee.overlayLegacyOptions) != 0 {
-            ChildReport.fail(plan, .rootFilesystem, mountPoint)
-        }
-        return -1
     }
 
     // MARK: Mounts in order
 
-    private static func perform(_ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ step: MountStep) {
+    private static func perform(
+        _ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ step: MountStep, _ trees: inout KernelTrees, closing: Bool
+    ) {
+        if step.isInDevices { return ChildDevices.mount(plan, step) }
         let isNew = step.kind == .filesystem || step.kind == .devices
         let tree = isNew ? makeFilesystem(plan, step) : cloneTree(plan, step)
-        if step.kind == .devices {
-            ChildDevices.assemble(plan, root, tree)
-        } else {
-            let target = ChildPath.target(plan, root, step.destination, file: step.targetIsFile)
-            if target < 0
-                || samara_move_mount(
-                    tree, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) != 0
-            {
-                ChildReport.fail(plan, .mounts, step.destination)
-            }
-            close(target)
+        if step.kind == .devices { return ChildDevices.assemble(plan, root, tree) }
+        let target = ChildPath.target(plan, root, step.destination, file: step.targetIsFile)
+        if target < 0
+            || samara_move_mount(tree, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) != 0
+        {
+            ChildReport.fail(plan, .mounts, step.destination)
         }
-        close(tree)
+        switch step.role {
+        case .proc: trees.proc = tree
+        case .sys: trees.sys = tree
+        case .none:
+            if closing {
+                close(target)
+                close(tree)
+            }
+        }
     }
 
     private static func makeFilesystem(_ plan: UnsafePointer<ChildPlan>, _ step: MountStep) -> Int32 {
@@ -112,7 +124,6 @@ enum ChildRoot {
         }
         let tree = samara_fsmount(context, UInt32(FSMOUNT_CLOEXEC), UInt32(truncatingIfNeeded: step.attributes))
         if tree < 0 { ChildReport.fail(plan, .mounts, step.destination) }
-        close(context)
         return tree
     }
 
@@ -121,6 +132,8 @@ enum ChildRoot {
         if step.kind == .recursiveBind { flags |= UInt32(AT_RECURSIVE_VALUE) }
         let tree = samara_open_tree(AT_FDCWD, step.source, flags)
         if tree < 0 { ChildReport.fail(plan, .mounts, step.source) }
+        // Nothing can be mounted below a file, so it has no mounts to receive.
+        if step.targetIsFile, step.attributes == 0, step.propagation == UInt64(MS_PRIVATE_VALUE) { return tree }
         var attributes = mount_attr()
         attributes.attr_set = step.attributes
         attributes.propagation = step.propagation
@@ -133,7 +146,9 @@ enum ChildRoot {
         return tree
     }
 
-    // MARK: /proc and /sys
+    private static func makeMarker(_ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ path: CText) {
+        if ChildPath.target(plan, root, path, file: true) < 0 { ChildReport.fail(plan, .mounts, path) }
+    }
 
     private static func set(_ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ sysctl: SysctlStep) {
         let fd = ChildPath.open(root, sysctl.path, O_WRONLY)
@@ -143,58 +158,6 @@ enum ChildRoot {
         close(fd)
     }
 
-    private static func makeReadOnly(_ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ path: CText) {
-        let target = ChildPath.open(root, path, O_PATH)
-        if target < 0 {
-            if samara_errno() == ENOENT { return }
-            ChildReport.fail(plan, .readOnlyPaths, path)
-        }
-        let flags = UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC) | UInt32(AT_EMPTY_PATH) | UInt32(AT_RECURSIVE_VALUE)
-        let tree = samara_open_tree(target, "", flags)
-        cover(plan, .readOnlyPaths, tree, target, path, recursive: true)
-    }
-
-    private static func mask(_ plan: UnsafePointer<ChildPlan>, _ root: Int32, _ path: CText) {
-        let target = ChildPath.open(root, path, O_PATH)
-        if target < 0 {
-            if samara_errno() == ENOENT { return }
-            ChildReport.fail(plan, .maskedPaths, path)
-        }
-        var status = stat()
-        if fstat(target, &status) != 0 { ChildReport.fail(plan, .maskedPaths, path) }
-        let isDirectory = status.st_mode & 0o170000 == 0o040000
-        // The host's null device, never the container's: CVE-2025-31133.
-        let source = isDirectory ? plan.pointee.emptyDirectory : nil
-        let tree =
-            source.map { samara_open_tree(AT_FDCWD, $0, UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC)) }
-            ?? samara_open_tree(AT_FDCWD, "/dev/null", UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC))
-        if tree >= 0, !isDirectory {
-            var null = stat()
-            if fstat(tree, &null) != 0 || null.st_mode & 0o170000 != 0o020000 || null.st_rdev != samara_makedev(1, 3) {
-                ChildReport.fail(plan, .maskedPaths, path, errno: ENODEV)
-            }
-        }
-        cover(plan, .maskedPaths, tree, target, path, recursive: false)
-    }
-
-    /// Puts `tree`, made read-only, over `target`; closes both.
-    private static func cover(
-        _ plan: UnsafePointer<ChildPlan>, _ stage: LaunchStage, _ tree: Int32, _ target: Int32, _ path: CText,
-        recursive: Bool
-    ) {
-        var attributes = mount_attr()
-        attributes.attr_set = UInt64(MOUNT_ATTR_RDONLY)
-        let flags = UInt32(AT_EMPTY_PATH) | (recursive ? UInt32(AT_RECURSIVE_VALUE) : 0)
-        if tree < 0
-            || samara_mount_setattr(tree, "", flags, &attributes, MemoryLayout<mount_attr>.size) != 0
-            || samara_move_mount(tree, "", target, "", UInt32(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) != 0
-        {
-            ChildReport.fail(plan, stage, path)
-        }
-        close(tree)
-        close(target)
-    }
-
     // MARK: Entering
 
     private static func pivot(_ plan: UnsafePointer<ChildPlan>, _ root: Int32) {
@@ -202,7 +165,6 @@ enum ChildRoot {
             // The old root ends up on top of the new one and is taken off again: pivot_root(2), NOTES.
             || samara_pivot_root(".", ".") != 0
             || umount2(".", MNT_DETACH) != 0
-            || chdir("/") != 0
         {
             ChildReport.fail(plan, .pivotRoot, plan.pointee.mountPoint)
         }
@@ -213,6 +175,5 @@ enum ChildRoot {
                 ChildReport.fail(plan, .rootFilesystem, "/")
             }
         }
-        close(root)
     }
 }

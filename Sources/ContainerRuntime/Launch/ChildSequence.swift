@@ -38,9 +38,11 @@ enum ChildSequence {
         } else {
             loadFilter(plan)
         }
-        ChildIdentity.assume(plan, identity)
-        // Credential changes clear it, so it is set after the last of them: prctl(2), PR_SET_PDEATHSIG.
-        if samara_prctl(PR_SET_PDEATHSIG, plan.pointee.dieWithParent ? UInt(SIGKILL) : 0, 0, 0, 0) != 0 {
+        let keepsIDs = ChildIdentity.assume(plan, identity)
+        // Changes of ids clear it, so it is set again after the last of them: prctl(2), PR_SET_PDEATHSIG.
+        if !(keepsIDs && plan.pointee.startsAsRoot && plan.pointee.dieWithParent),
+            samara_prctl(PR_SET_PDEATHSIG, plan.pointee.dieWithParent ? UInt(SIGKILL) : 0, 0, 0, 0) != 0
+        {
             ChildReport.fail(plan, .identity, nil)
         }
         if plan.pointee.noNewPrivileges { loadFilter(plan) }
@@ -61,6 +63,7 @@ enum ChildSequence {
         }
         // The maps are written: nobody needs /proc/PID of this process any more (CVE-2016-9962).
         _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        if plan.pointee.startsAsRoot { return }
         // Ids from outside the map appear as 65534; being root of the namespace needs no privilege here.
         _ = samara_setresgid(0, 0, 0)
         _ = samara_setresuid(0, 0, 0)
@@ -104,6 +107,8 @@ enum ChildSequence {
                 ChildReport.fail(plan, .workingDirectory, directory)
             }
         }
+        // No descriptor leads to "/".
+        if directory[0] == ChildPath.slash, directory[1] == 0 { return }
         // CVE-2024-21626: a working directory outside the root (a leaked descriptor's) reads as "(unreachable)…".
         let buffer = plan.pointee.scratch + ScratchLayout.path
         let length = syscall_getcwd(buffer, ScratchLayout.pathSize)

@@ -9,8 +9,11 @@ public struct LaunchedProcess: ~Copyable {
     public let pidfd: OwnedFD
     /// The pty master of a container with a terminal.
     public var terminal: OwnedFD?
+    /// The mount namespace of a container with a user namespace of its own; nil where it could not be opened. As long as
+    /// this is open, the end of the process does not have to wait until all mounts are gone.
+    public var mountNamespace: OwnedFD?
 
-    /// The descriptor alone.
+    /// The process's descriptor alone.
     public consuming func descriptor() -> OwnedFD { pidfd }
 }
 
@@ -69,7 +72,7 @@ public enum Launch {
         let parentEnd = OwnedFD(sync.first)
         _ = OwnedFD(sync.second)
         if pid < 0 { throw cloneFailure }
-        var launched = LaunchedProcess(pid: Int32(pid), pidfd: OwnedFD(pidfd), terminal: nil)
+        var launched = LaunchedProcess(pid: Int32(pid), pidfd: OwnedFD(pidfd), terminal: nil, mountNamespace: nil)
         do throws(LaunchError) {
             try handshake(plan, parentEnd, &launched)
         } catch {
@@ -86,6 +89,8 @@ public enum Launch {
         if let map = plan.idMap {
             do throws(Errno) {
                 try map.write(to: launched.pid)
+                // Before the child makes itself undumpable, which closes its /proc entry to everybody.
+                launched.mountNamespace = try? File.open("/proc/\(launched.pid)/ns/mnt", O_RDONLY)
                 try UnixSocket.send(parentEnd.raw, [1])
             } catch {
                 throw LaunchError(stage: .idMap, errno: error, subject: plan.name)

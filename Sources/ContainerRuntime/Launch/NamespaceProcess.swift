@@ -34,6 +34,7 @@ public enum NamespaceProcess {
             return samara_clone3(&arguments, MemoryLayout<clone_args>.size)
         }
         if pid == 0 {
+            Process.forgetIdentity()
             awaitMap(sync.second, sync.first)
             body()
         }

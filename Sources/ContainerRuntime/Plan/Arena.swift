@@ -16,6 +16,13 @@ struct Arena: ~Copyable {
         chunks.append(next)
     }
 
+    /// Frees all of it: no pointer into it may be used any more.
+    mutating func discard() {
+        for chunk in chunks { chunk.deallocate() }
+        chunks = []
+        room = 0
+    }
+
     deinit { for chunk in chunks { chunk.deallocate() } }
 
     /// `size` bytes aligned to 16, stable until the arena ends.
@@ -51,6 +58,40 @@ struct Arena: ~Copyable {
         for (index, text) in texts.enumerated() { pointers[index] = UnsafeMutablePointer(mutating: string(text)) }
         for index in texts.count...(texts.count + spare) { pointers[index] = nil }
         return pointers
+    }
+
+    /// What `make` makes of each of `sources`, which may itself put things into the arena.
+    mutating func table<Source, Element: BitwiseCopyable>(
+        _ sources: [Source], _ make: (Source, inout Arena) -> Element
+    ) -> UnsafeBufferPointer<Element> {
+        let base = allocate(max(1, sources.count) * MemoryLayout<Element>.stride)
+            .bindMemory(to: Element.self, capacity: max(1, sources.count))
+        for index in sources.indices { base[index] = make(sources[index], &self) }
+        return UnsafeBufferPointer(start: base, count: sources.count)
+    }
+
+    /// `key=value` and flags with commas between them, as mount(2) takes them; nil for none.
+    mutating func options(_ options: [(String, String?)]) -> UnsafePointer<CChar>? {
+        if options.isEmpty { return nil }
+        let size = options.reduce(0) { $0 + $1.0.utf8.count + ($1.1?.utf8.count ?? 0) + 2 }
+        let text = allocate(size + 1)
+        var end = 0
+        func append(_ part: String) {
+            for byte in part.utf8 {
+                text.storeBytes(of: byte, toByteOffset: end, as: UInt8.self)
+                end += 1
+            }
+        }
+        for (key, value) in options {
+            if end > 0 { append(",") }
+            append(key)
+            if let value {
+                append("=")
+                append(value)
+            }
+        }
+        text.storeBytes(of: 0, toByteOffset: end, as: UInt8.self)
+        return UnsafePointer(text.assumingMemoryBound(to: CChar.self))
     }
 
     /// A copy of `elements`, which must be trivial values.

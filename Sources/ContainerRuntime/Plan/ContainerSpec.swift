@@ -30,6 +30,8 @@ public struct Mount: Sendable {
         case filesystem(type: String, options: [(String, String?)])
         /// A path of the mount namespace the launch starts from; `recursive` takes submounts along.
         case bind(path: String, recursive: Bool)
+        /// A file of that namespace: as `bind`, without asking what the path is.
+        case file(path: String)
         /// The container's /dev: a tmpfs with the spec's `devices` and `deviceDirectories`.
         case devices(options: [(String, String?)])
     }
@@ -48,7 +50,10 @@ public struct Mount: Sendable {
     public var noDevices = false
     public var noExecute = false
     public var propagation: Propagation = .private
-    /// Copy what the image has at `destination` into an empty volume at first use (Podman's copy-up).
+    /// A name in the new /dev, directly below it, and listed right behind the `devices` mount: made where the launch
+    /// then works, so that nothing has to be looked up.
+    public var isInDevices = false
+
     public init(_ source: Source, at destination: String) {
         self.source = source
         self.destination = destination
@@ -101,6 +106,8 @@ public struct ContainerSpec: Sendable {
     public var newNamespaces: NamespaceSet = []
     /// Id maps written for a new user namespace.
     public var idMap: IDMap?
+    /// The launching process has user and group 0 in its user namespace.
+    public var startsAsRoot = false
     public var root: RootFilesystem
     /// An existing directory, outside the container, on which the root is assembled.
     public var mountPoint: String
@@ -112,6 +119,8 @@ public struct ContainerSpec: Sendable {
     public var deviceDirectories = DefaultMounts.deviceDirectories
     public var maskedPaths: [String] = []
     public var readOnlyPaths: [String] = []
+    /// A file that must exist, empty if the image and the layers below it have none.
+    public var markerFile: String?
     public var hostname: String?
     /// `net.ipv4.ip_forward` style names with values, only of namespaces this container owns.
     public var sysctls: [(name: String, value: String)] = []

@@ -14,7 +14,7 @@ public enum DefaultMounts {
     /// Where the mounts of `list` below /dev go.
     public static let deviceDirectories = ["pts", "mqueue", "shm"]
 
-    /// In mounting order.
+    /// In mounting order; what is in /dev comes right behind it.
     ///
     /// - Parameters:
     ///   - hasOwnPID: a new proc needs an own pid namespace; without one the host's is bound.
@@ -27,9 +27,10 @@ public enum DefaultMounts {
         var mounts: [Mount] = []
         func add(
             _ source: Mount.Source, _ destination: String, noExecute: Bool = true, noDevices: Bool = true,
-            readOnly: Bool = false
+            readOnly: Bool = false, inDevices: Bool = false
         ) {
             var mount = Mount(source, at: destination)
+            mount.isInDevices = inDevices
             mount.noSuid = true
             mount.noExecute = noExecute
             mount.noDevices = noDevices
@@ -40,14 +41,16 @@ public enum DefaultMounts {
         add(.devices(options: [("mode", "755"), ("size", "65536k")]), "/dev", noExecute: false, noDevices: false)
         var pts: [(String, String?)] = [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")]
         if let terminalGroup { pts.append(("gid", "\(terminalGroup)")) }
-        add(.filesystem(type: "devpts", options: pts), "/dev/pts", noDevices: false)
+        add(.filesystem(type: "devpts", options: pts), "/dev/pts", noDevices: false, inDevices: true)
         add(
             hasOwnIPC ? .filesystem(type: "mqueue", options: []) : .bind(path: "/dev/mqueue", recursive: false),
-            "/dev/mqueue")
+            "/dev/mqueue", inDevices: true)
         switch shm {
         case .new(let bytes):
-            add(.filesystem(type: "tmpfs", options: [("mode", "1777"), ("size", "\(bytes)")]), "/dev/shm")
-        case .path(let path): add(.bind(path: path, recursive: false), "/dev/shm")
+            add(
+                .filesystem(type: "tmpfs", options: [("mode", "1777"), ("size", "\(bytes)")]), "/dev/shm",
+                inDevices: true)
+        case .path(let path): add(.bind(path: path, recursive: false), "/dev/shm", inDevices: true)
         }
         add(
             hasOwnNetwork ? .filesystem(type: "sysfs", options: []) : .bind(path: "/sys", recursive: true), "/sys",
@@ -65,5 +68,10 @@ public enum DefaultPaths {
     ]
     public static let readOnly = [
         "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+    ]
+    /// Those of `masked` that are directories where they exist: what is tried first is a guess, no more.
+    static let directories = [
+        "/proc/acpi", "/proc/scsi", "/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware",
+        "/sys/fs/selinux",
     ]
 }

@@ -2,10 +2,35 @@
 import CLinux
 
 extension SeccompProfile {
+    /// The default profile compiled, from `cache` (a directory) when it is there. A cache that cannot be written is not
+    /// an error: the filter is compiled again next time.
+    ///
+    /// The cached file's name is a hash of everything that the filter follows from: the rules as written here, the
+    /// capabilities that select among them, and the compiler. The rules themselves are made only for the compiler.
+    public static func podmanDefault(
+        capabilities: UInt64, cache: String
+    ) throws(LaunchError) -> SeccompProgram {
+        var hash = ContentHash()
+        // Changed with the code of `podmanDefault(capabilities:)` and of `compile`.
+        hash.add(1)
+        hash.add(alwaysAllowed)
+        for group in needingCapability {
+            hash.add(UInt64(group.capability))
+            hash.add(group.calls)
+        }
+        hash.add(capabilities & selecting)
+        return try compiled(cache: cache, hash) { podmanDefault(capabilities: capabilities) }
+    }
+
+    /// The capabilities that the rules ask for: sets that differ only in others share a filter.
+    private static var selecting: UInt64 {
+        needingCapability.reduce(0) { $0 | 1 << UInt64($1.capability) }
+    }
+
     /// The default profile: what containers may call, by name, as Podman's default allows; calls that need a
     /// capability are allowed only when `capabilities` has it, and otherwise fail with EPERM.
     public static func podmanDefault(capabilities: UInt64) -> SeccompProfile {
-        var rules = alwaysAllowed.split(whereSeparator: \.isWhitespace).map { Rule(name: String($0)) }
+        var rules = words(alwaysAllowed).map { Rule(name: $0) }
 
         // personality(2): only the execution domains that change nothing about security.
         for persona: UInt64 in [0x0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff] {
@@ -27,35 +52,41 @@ extension SeccompProfile {
         }
         for group in needingCapability {
             let granted = capabilities & (1 << UInt64(group.capability)) != 0
-            for name in group.calls.split(whereSeparator: \.isWhitespace) {
+            for name in words(group.calls) {
                 if hasAdmin, ["unshare", "setns"].contains(name) { continue }
-                rules.append(Rule(name: String(name), errno: granted ? nil : EPERM))
+                rules.append(Rule(name: name, errno: granted ? nil : EPERM))
             }
         }
         return SeccompProfile(rules: rules, defaultErrno: ENOSYS)
     }
 
-    private static let needingCapability: [(capability: Int32, calls: String)] = [
-        (
-            CAP_SYS_ADMIN,
-            """
-            bpf fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount open_tree
-            perf_event_open pivot_root quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare
-            """
-        ),
-        (CAP_DAC_READ_SEARCH, "open_by_handle_at"),
-        (CAP_SYS_BOOT, "reboot"),
-        (CAP_SYS_CHROOT, "chroot"),
-        (CAP_SYS_MODULE, "delete_module finit_module init_module query_module"),
-        (CAP_SYS_PACCT, "acct"),
-        (CAP_SYS_PTRACE, "kcmp process_madvise process_vm_readv process_vm_writev"),
-        (CAP_SYS_RAWIO, "ioperm iopl"),
-        (CAP_SYS_TIME, "settimeofday stime clock_settime clock_settime64"),
-        (CAP_SYS_TTY_CONFIG, "vhangup"),
-        (CAP_SYS_NICE, "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"),
-    ]
+    private static func words(_ text: StaticString) -> [String] {
+        text.description.split(whereSeparator: \.isWhitespace).map(String.init)
+    }
 
-    private static let alwaysAllowed = """
+    private static var needingCapability: [(capability: Int32, calls: StaticString)] {
+        [
+            (
+                CAP_SYS_ADMIN,
+                """
+                bpf fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount open_tree
+                perf_event_open pivot_root quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare
+                """
+            ),
+            (CAP_DAC_READ_SEARCH, "open_by_handle_at"),
+            (CAP_SYS_BOOT, "reboot"),
+            (CAP_SYS_CHROOT, "chroot"),
+            (CAP_SYS_MODULE, "delete_module finit_module init_module query_module"),
+            (CAP_SYS_PACCT, "acct"),
+            (CAP_SYS_PTRACE, "kcmp process_madvise process_vm_readv process_vm_writev"),
+            (CAP_SYS_RAWIO, "ioperm iopl"),
+            (CAP_SYS_TIME, "settimeofday stime clock_settime clock_settime64"),
+            (CAP_SYS_TTY_CONFIG, "vhangup"),
+            (CAP_SYS_NICE, "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"),
+        ]
+    }
+
+    private static let alwaysAllowed: StaticString = """
         _llseek _newselect accept accept4 access adjtimex alarm arch_prctl bind brk cachestat capget capset chdir chmod
         chown chown32 clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
         clock_nanosleep clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3

@@ -16,7 +16,9 @@ public struct SeccompProgram: Sendable {
 
     /// Reads a cached program; nil if there is none or it is not whole.
     static func cached(at path: String) -> SeccompProgram? {
-        guard let bytes = try? File.read(path, limit: 1 << 20), !bytes.isEmpty, bytes.count % 8 == 0 else { return nil }
+        guard let bytes = try? File.readRecord(path, limit: 1 << 20), !bytes.isEmpty, bytes.count % 8 == 0 else {
+            return nil
+        }
         return SeccompProgram(instructions: bytes)
     }
 }
@@ -42,31 +44,18 @@ public struct SeccompProfile: Sendable {
     /// The errno of every call that no rule names: ENOSYS lets programs fall back as on an older kernel.
     public var defaultErrno: Int32
 
-    /// Bytes that identify the profile and what compiles it, for the cache's name.
-    var fingerprint: UInt64 {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a
-        func mix(_ bytes: some Sequence<UInt8>) {
-            for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    /// The filter in `cache` under `hash` of what it is made from; compiled from `profile` when it is not there.
+    static func compiled(
+        cache: String, _ hash: ContentHash, _ profile: () -> SeccompProfile
+    ) throws(LaunchError) -> SeccompProgram {
+        var hash = hash
+        if let version = seccomp_version()?.pointee {
+            hash.add(UInt64(version.major) << 32 | UInt64(version.minor) << 16 | UInt64(version.micro))
         }
-        for rule in rules {
-            mix(rule.name.utf8)
-            mix("=\(rule.errno ?? 0)".utf8)
-            for condition in rule.conditions {
-                mix("\(condition.argument)&\(condition.mask)==\(condition.value);".utf8)
-            }
-        }
-        mix("\(defaultErrno)".utf8)
-        if let version = seccomp_version()?.pointee { mix("\(version.major).\(version.minor).\(version.micro)".utf8) }
-        mix("\(seccomp_arch_native())".utf8)
-        return hash
-    }
-
-    /// The compiled filter, from `cache` (a directory) when it is there. A cache that cannot be written is not an
-    /// error: the filter is compiled again next time.
-    public func compiled(cache: String) throws(LaunchError) -> SeccompProgram {
-        let path = "\(cache)/seccomp-\(String(fingerprint, radix: 16)).bpf"
+        hash.add(UInt64(seccomp_arch_native()))
+        let path = "\(cache)/seccomp-\(hash.text).bpf"
         if let program = SeccompProgram.cached(at: path) { return program }
-        let program = try compile()
+        let program = try profile().compile()
         try? Directory.makeAll(cache)
         try? File.replace(path, program.instructions)
         return program
@@ -113,4 +102,24 @@ public struct SeccompProfile: Sendable {
     // SCMP_ARCH_* are AUDIT_ARCH_* expressions that Swift cannot import: linux/audit.h.
     private static let archX86_64: UInt32 = 0xC000_003E
     private static let archX86: UInt32 = 0x4000_0003
+}
+
+/// Names content: FNV-1a over what is added, 64 bits. Not for content that somebody else chooses.
+struct ContentHash {
+    private var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func add(_ text: StaticString) {
+        text.withUTF8Buffer { bytes in
+            for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        }
+        add(UInt64(text.utf8CodeUnitCount))
+    }
+
+    mutating func add(_ number: UInt64) {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            value = (value ^ (number >> shift & 0xff)) &* 0x100_0000_01b3
+        }
+    }
+
+    var text: String { String(value, radix: 16) }
 }

@@ -54,7 +54,7 @@ public enum SelfProtection {
 
     /// Whether a process with the ids that a container may have could write to the running image.
     private static func isWritable(_ status: FileStatus) -> Bool {
-        let (user, group) = Identity.effective
+        let (user, group) = Identity.atStart
         if user == 0 { return true }
         // An owner can always make it writable; others only use the bits that are there.
         return status.owner == user || (status.group == group && status.permissions & 0o020 != 0)

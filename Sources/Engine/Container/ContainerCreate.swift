@@ -6,9 +6,20 @@ import LinuxSystem
 import PodNetwork
 import SystemPackage
 
+/// A container that has just been created, with its lock.
+public struct FreshContainer: ~Copyable {
+    public let container: Container
+    let lock: FileLock
+}
+
 extension Engine {
     /// Creates a container; nothing of it is visible until all of it is there.
     public func create(_ request: ContainerRequest) throws(EngineError) -> Container {
+        try createLocked(request).container
+    }
+
+    /// Creates a container that the caller starts next: nobody else can do anything to it before.
+    public func createLocked(_ request: ContainerRequest) throws(EngineError) -> FreshContainer {
         var record = request.settings
         record.id = NameTable.newID()
         if let name = request.name { try NameTable.check(name) }
@@ -25,7 +36,7 @@ extension Engine {
     private func create(
         _ settings: ContainerRecord, _ request: ContainerRequest, _ image: (record: ImageRecord, name: String)?,
         _ pod: PodRecord?
-    ) throws(EngineError) -> Container {
+    ) throws(EngineError) -> FreshContainer {
         var record = settings
         if let image { merge(image, request, &record) } else { try mergeRootDirectory(request, &record) }
         try mergeNetwork(request, pod, &record)
@@ -42,7 +53,7 @@ extension Engine {
 
     private func publish(
         _ record: inout ContainerRecord, _ request: ContainerRequest, _ pod: PodRecord?
-    ) throws(EngineError) -> Container {
+    ) throws(EngineError) -> FreshContainer {
         if request.replacesExisting, let name = request.name, let existing = try? container(name) {
             try remove(existing, force: true, removesVolumes: true)
         }
@@ -51,20 +62,23 @@ extension Engine {
         let temporary = stagingPath(record.id)
         do throws(EngineError) {
             try createVolumes(record.mounts)
-            try attempt("create the container's directory", temporary) { () throws(Errno) in
+            let bytes = record.json.serialized()
+            let lock = try attempt("create the container's directory", temporary) { () throws(Errno) in
                 try Directory.make(temporary, mode: 0o700)
-                for name in ["diff", "work", "etc"] { try Directory.make("\(temporary)/\(name)", mode: 0o755) }
+                let directory = try File.open(temporary, O_RDONLY | O_DIRECTORY)
+                for name in ["diff", "work"] { try Directory.make(name, mode: 0o755, at: directory.raw) }
+                // No state: that is "created".
+                try File.write("config.json", bytes, mode: 0o600, flags: O_CREAT_EXCL, at: directory.raw)
+                return try FileLock.take(directory)
             }
-            try writeRecord(temporary + "/config.json", record.json)
-            try writeRecord(temporary + "/state.json", ContainerState().json)
             if let cidFile = request.cidFile { try writeIDFile(cidFile, record.id, "container") }
             try attempt("create the container", final) { () throws(Errno) in try File.rename(temporary, final) }
+            return FreshContainer(container: Container(record: record, state: ContainerState()), lock: lock)
         } catch {
             try? FileTree.remove(temporary)
             nameTable.release(record.name, of: .container(record.id))
             throw error
         }
-        return Container(record: record, state: ContainerState())
     }
 
     func writeIDFile(_ path: String, _ id: String, _ kind: String) throws(EngineError) {
@@ -88,7 +102,10 @@ extension Engine {
         // In a pod: <pod>-<image>, numbered when taken; elsewhere two random words.
         let base = pod.map { "\($0.name)-\(Engine.shortName(record))" }
         for attempt in 0..<10_000 {
-            let candidate = base.map { attempt == 0 ? $0 : "\($0)-\(attempt + 1)" } ?? RandomName.make()
+            // The id is as random as anything.
+            let candidate =
+                base.map { attempt == 0 ? $0 : "\($0)-\(attempt + 1)" }
+                ?? (attempt == 0 ? RandomName.make(Array(record.id.utf8.suffix(8))) : RandomName.make())
             record.name = String(candidate.prefix(255))
             if try nameTable.reserve(record.name, for: .container(record.id)) == nil { return }
         }
@@ -110,6 +127,7 @@ extension Engine {
         _ request: ContainerRequest
     ) throws(EngineError) -> (record: ImageRecord, name: String)? {
         if request.settings.rootDirectory != nil { return nil }
+        if let found = request.foundImage { return (found.record, found.name ?? request.image) }
         do {
             let found = try images.find(request.image)
             return (found.record, found.name ?? request.image)
@@ -145,11 +163,12 @@ extension Engine {
                 labels.append(label)
             }
         }
-        record.labels = labels.sorted { $0.key < $1.key }
+        record.labels = labels.count < 2 ? labels : labels.sorted { $0.key < $1.key }
         if let text = request.stopSignal ?? nonEmpty(config.stopSignal), let number = SignalNumber.parse(text) {
             record.stopSignal = number
         }
-        record.exposedPorts = Array(Set(config.exposedPorts + request.exposed)).sorted()
+        let exposed = config.exposedPorts + request.exposed
+        record.exposedPorts = exposed.isEmpty ? [] : Array(Set(exposed)).sorted()
     }
 
     private func mergeRootDirectory(_ request: ContainerRequest, _ record: inout ContainerRecord) throws(EngineError) {
@@ -237,7 +256,7 @@ extension Engine {
 
     private func podFor(_ request: ContainerRequest) throws(EngineError) -> PodRecord? {
         guard let name = request.pod else { return nil }
-        guard request.createsPod else { return try self.pod(name).record }
+        guard request.createsPod else { return try podRecord(named: name) }
         var made = PodRequest()
         made.name = name
         made.ports = Engine.splitPublished(request.ports).forwarded
@@ -269,14 +288,13 @@ extension Engine {
     }
 
     private func checkMounts(_ mounts: [MountRecord]) throws(EngineError) {
-        var seen: Set<String> = []
-        for mount in mounts {
+        for (index, mount) in mounts.enumerated() {
             // CVE-2019-16884: nothing may hide the kernel's own view of the container.
             if mount.destination == "/" || mount.destination == "/proc" || mount.destination.hasPrefix("/proc/") {
                 throw EngineError(
                     "cannot mount at \(mount.destination): the container's root and /proc are the engine's")
             }
-            if !seen.insert(mount.destination).inserted {
+            if mounts[..<index].contains(where: { $0.destination == mount.destination }) {
                 throw EngineError("\(mount.destination): duplicate mount destination")
             }
         }

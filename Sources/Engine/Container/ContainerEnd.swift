@@ -99,10 +99,10 @@ extension Engine {
             try stop(container, timeout: timeout)
         }
         try enterUserNamespace()
-        let lock = try lock(record.id)
-        guard File.exists(paths.container(record.id)) else {
-            removeLock(record.id, lock)
-            return
+        let lock: FileLock
+        do throws(EngineError) { lock = try lockContainer(record.id) } catch {
+            if error.kind == .noSuchContainer { return }
+            throw error
         }
         let state = try loadState(record.id)
         if state.status == .running {
@@ -117,18 +117,17 @@ extension Engine {
         }
         if let namespace = state.mountNamespace, state.boot == Engine.boot { MountNamespace.killMembers(namespace) }
         stopSandbox(record.id)
+        try? File.unlink(paths.attachSocket(record.id))
         discard(record, removesVolumes: removesVolumes || record.isAutoRemoved)
-        removeLock(record.id, lock)
+        _ = consume lock
         if let podID = record.podID, let pod = try? loadPodRecord(podID) { refreshHosts(pod) }
         emptyTrash()
     }
 
     /// Makes the container disappear: one rename, then its name. What is in the trash is nobody's.
     func discard(_ record: ContainerRecord, removesVolumes: Bool = true) {
-        try? File.unlink(paths.attachSocket(record.id))
         try? File.rename(paths.container(record.id), "\(paths.trash)/\(record.id)")
         nameTable.release(record.name, of: .container(record.id))
-        try? File.unlink(paths.lock(record.id))
         if let cidFile = record.cidFile, record.isAutoRemoved { try? File.unlink(cidFile) }
         guard removesVolumes else { return }
         for mount in record.mounts where mount.isAnonymous && mount.kind == .volume {
@@ -160,9 +159,25 @@ extension Engine {
         }
     }
 
+    /// Deletes a discarded container. What every container has is deleted by name, without looking what is there.
+    ///
+    /// - Parameter hasState: whether it ever had a state.
+    func deleteDiscarded(_ id: String, hasState: Bool) {
+        let path = "\(paths.trash)/\(id)"
+        if let directory = try? File.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {
+            if hasState { try? File.unlink("state.json", at: directory.raw) }
+            for name in ["config.json", "hosts", "hostname", "resolv.conf"] {
+                try? File.unlink(name, at: directory.raw)
+            }
+            // overlayfs makes the inner one; the upper layer is empty when nothing was written.
+            for name in ["work/work", "work", "diff"] { try? File.unlink(name, flags: AT_REMOVEDIR, at: directory.raw) }
+        }
+        do throws(Errno) { try File.unlink(path, flags: AT_REMOVEDIR) } catch { try? FileTree.remove(path) }
+    }
+
     /// Where an object is put together before the rename that makes it appear; the name tells who is at it.
     func stagingPath(_ id: String) -> String {
-        let maker = ProcessIdentity(pid: Process.id) ?? ProcessIdentity(pid: 0, startTime: 0)
+        let maker = Process.identity
         return "\(paths.trash)/new-\(id)-\(maker.pid)-\(maker.startTime)"
     }
 
@@ -202,6 +217,7 @@ extension Engine {
         // What cannot be written (a full disk) is found and told again by the next command.
         try? saveState(record.id, corrected)
         if record.isAutoRemoved {
+            try? File.unlink(paths.attachSocket(record.id))
             discard(record)
             emptyTrash()
         }

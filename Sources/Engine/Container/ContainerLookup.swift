@@ -54,13 +54,13 @@ extension Engine {
 
     /// The state file, corrected by what the kernel says.
     func loadState(_ id: String) throws(EngineError) -> ContainerState {
-        var state = ContainerState(try readRecord(paths.container(id) + "/state.json"))
+        var state = try readState(id)
         guard state.status == .running || state.status == .paused || state.status == .stopping else { return state }
         if state.boot == Engine.boot, state.process?.isAlive == true, state.monitor?.isAlive == true { return state }
         // The process is gone, or dies with its monitor. A living monitor is about to record how it ended.
         if state.boot == Engine.boot, let monitor = state.monitor, monitor.isAlive {
             waitForMonitor(monitor)
-            let later = ContainerState(try readRecord(paths.container(id) + "/state.json"))
+            let later = try readState(id)
             if later.status == .exited || later.status == .created { return later }
             if later.process != state.process { return later }
         }
@@ -72,6 +72,17 @@ extension Engine {
         state.exitCode = state.boot == Engine.boot ? 137 : 255
         state.finished = state.finished ?? Timestamp.now
         return state
+    }
+
+    /// The state as recorded; a container that was never started has none.
+    private func readState(_ id: String) throws(EngineError) -> ContainerState {
+        let path = paths.container(id) + "/state.json"
+        let bytes: [UInt8]
+        do throws(Errno) { bytes = try File.readRecord(path, limit: 16 << 20) } catch {
+            if error == .noSuchFileOrDirectory, File.exists(paths.container(id)) { return ContainerState() }
+            throw EngineError("read", path, error)
+        }
+        return ContainerState(try parseRecord(bytes, path))
     }
 
     /// Gives a monitor whose container has ended a moment to record it: it does so at once.

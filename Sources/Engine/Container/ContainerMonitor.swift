@@ -21,6 +21,9 @@ struct ContainerMonitor {
     /// Sockets for the program, at the numbers that they have in it.
     let activated: Range<Int32>
     let previous: ContainerState
+    /// The command that starts the container follows it: then "running" need not be recorded before the container does
+    /// something that somebody could see.
+    let isFollowed: Bool
     /// Of the command's terminal, for a container with one.
     let windowSize: WindowSize?
 
@@ -29,23 +32,27 @@ struct ContainerMonitor {
         Process.setTitle("samara: monitor \(record.name)")
         Descriptors.close(from: 3, keeping: [lock, client, listener] + activated)
         let relay: Relay
+        let null: Int32
         do throws(EngineError) {
-            try detachStreams()
+            null = try detachStreams()
             try joinHome()
             relay = try makeRelay()
         } catch {
             abandon(error, client: OwnedFD(client))
         }
         relay.addForegroundClient(OwnedFD(client))
-        supervise(plan, relay)
+        supervise(plan, relay, null)
     }
 
     // MARK: Preparing
 
-    private func detachStreams() throws(EngineError) {
-        let null = try attempt("open", "/dev/null") { () throws(Errno) in try File.open("/dev/null", O_RDWR) }
-        for descriptor in Int32(0)...2 { dup2(null.raw, descriptor) }
-        _ = chdir("/")
+    /// Returns the null device's descriptor, which is the container's standard input without --interactive.
+    private func detachStreams() throws(EngineError) -> Int32 {
+        let null = try attempt("open", "/dev/null") { () throws(Errno) in try File.open("/dev/null", O_RDWR).release() }
+        for descriptor in Int32(0)...2 { dup2(null, descriptor) }
+        // Where the launch starts from: see `LaunchPlan`.
+        _ = chdir(engine.paths.root)
+        return null
     }
 
     private func joinHome() throws(EngineError) {
@@ -53,6 +60,8 @@ struct ContainerMonitor {
         do {
             let pidfd = try keeper.open()
             try Launch.join(pidfd, home.namespaces, name: pod?.name ?? record.name)
+            // A mount namespace is entered at its root.
+            _ = chdir(engine.paths.root)
         } catch let error as LaunchError { throw EngineError(error) } catch {
             throw EngineError("cannot join the namespaces of \(pod?.name ?? record.name): its keeper process ended")
         }
@@ -62,45 +71,54 @@ struct ContainerMonitor {
         do throws(MonitorError) {
             var log: LogWriter?
             if let format = LogFormat(rawValue: record.logDriver) {
-                log = try LogWriter(
+                log = LogWriter(
                     path: engine.paths.log(record.id), format: format,
                     maxSize: record.logSizeLimit > 0 ? record.logSizeLimit : nil)
             }
             var options = Relay.Options(input: record.isInteractive ? .openForOneClient : .closed)
             options.windowSize = windowSize
+            options.listenerIsNonBlocking = true
             return try Relay(options, log: log, listener: OwnedFD(listener))
         } catch { throw EngineError(error.description) }
     }
 
     // MARK: The container's life
 
-    private func supervise(_ plan: consuming LaunchPlan, _ relay: Relay) -> Never {
+    private func supervise(_ plan: consuming LaunchPlan, _ relay: Relay, _ null: Int32) -> Never {
+        var plan = plan
         var state = previous
         var isFirst = true
+        let lock = HeldLock(self.lock)
         while true {
             let process: MonitoredProcess
+            // Of a container that is deleted with its end: its mounts go after the command was told.
+            var mounts: OwnedFD?
             do throws(EngineError) {
-                process = try launch(plan, &state)
+                process = try launch(plan, &state, null, &mounts)
             } catch {
                 state.status = isFirst && previous.status == .created ? .created : .exited
                 state.error = error.message
                 state.exitCode = error.exitCode
-                releaseActivated()
-                try? engine.saveState(record.id, state)
-                close(lock)
-                endSurroundings()
-                if record.isAutoRemoved { engine.discard(record) }
-                relay.fail(code: error.exitCode, text: error.message)
-                finishRemoval()
-                Process.exitNow(error.exitCode)
+                recordEnd(state)
+                fail(error, relay, lock)
             }
-            if isFirst { close(lock) }
-            isFirst = false
+            if !mayRestart { plan.discard() }
             let status: ExitStatus
-            do { status = try relay.run(process) } catch {
+            let recording = Recording(self, state, lock)
+            if !isFollowed || !isFirst { recording.perform() }
+            if let failure = recording.failure { fail(failure, relay, lock) }
+            isFirst = false
+            do {
+                status =
+                    recording.isDone
+                    ? try relay.run(process)
+                    : try relay.run(process, quietTime: 5, firstActivity: { recording.perform() })
+            } catch {
                 state.error = error.description
                 status = .exited(125)
             }
+            if let failure = recording.failure { fail(failure, relay, lock) }
+            if !record.isAutoRemoved || mayRestart { mounts = nil }
             killLeftovers(state)
             state.status = .exited
             state.exitCode = status.code
@@ -108,23 +126,37 @@ struct ContainerMonitor {
             state.process = nil
             if restarts(state) {
                 state.restarts += 1
+                lock.release()
                 continue
             }
             state.monitor = nil
             releaseActivated()
-            try? engine.saveState(record.id, state)
+            recordEnd(state)
+            lock.release()
             endSurroundings()
             if record.isAutoRemoved { engine.discard(record) }
             relay.finish(status)
-            finishRemoval()
+            mounts = nil
+            finishRemoval(hasState: recording.isDone)
             Process.exitNow(0)
         }
     }
 
-    private func launch(_ plan: borrowing LaunchPlan, _ state: inout ContainerState) throws(EngineError)
-        -> MonitoredProcess
-    {
-        let launched: LaunchedProcess
+    /// Tells everybody that the container does not run, and ends.
+    private func fail(_ error: EngineError, _ relay: Relay, _ lock: HeldLock) -> Never {
+        releaseActivated()
+        lock.release()
+        endSurroundings()
+        if record.isAutoRemoved { engine.discard(record) }
+        relay.fail(code: error.exitCode, text: error.message)
+        finishRemoval()
+        Process.exitNow(error.exitCode)
+    }
+
+    private func launch(
+        _ plan: borrowing LaunchPlan, _ state: inout ContainerState, _ null: Int32, _ mounts: inout OwnedFD?
+    ) throws(EngineError) -> MonitoredProcess {
+        var launched: LaunchedProcess
         var streams: ProcessStreams
         do {
             if record.hasTerminal {
@@ -137,13 +169,12 @@ struct ContainerMonitor {
                 if record.isInteractive { inputEnds = try PipePair.make().release() }
                 let inputRead = inputEnds.map { OwnedFD($0.read) }
                 let inputWrite = inputEnds.map { OwnedFD($0.write) }
-                let null = try File.open("/dev/null", O_RDONLY)
                 let output = try PipePair.make()
                 let error = try PipePair.make()
                 launched = try Launch.start(
                     plan,
                     streams: .init(
-                        input: inputEnds?.read ?? null.raw, output: output.writeEnd.raw, error: error.writeEnd.raw))
+                        input: inputEnds?.read ?? null, output: output.writeEnd.raw, error: error.writeEnd.raw))
                 streams = .pipes(
                     stdin: inputWrite, stdout: output.keepingReadEnd(), stderr: error.keepingReadEnd())
                 _ = consume inputRead
@@ -154,17 +185,58 @@ struct ContainerMonitor {
             throw EngineError("cannot start \(record.name): \((error as? Errno)?.text ?? "no terminal")")
         }
         state.status = .running
-        state.process = ProcessIdentity(pid: launched.pid)
-        state.monitor = ProcessIdentity(pid: Process.id)
+        // What else a record says of the process is asked when there is to be one.
+        state.process = ProcessIdentity(pid: launched.pid, startTime: 0)
         state.mountNamespace =
             home.namespaces.contains(.pid) || record.sharesHostPID ? MountNamespace.of(launched.pid) : nil
-        state.boot = Engine.boot
         state.started = Timestamp.now
         state.finished = nil
         state.error = ""
         state.exitCode = 0
-        try engine.saveState(record.id, state)
+        mounts = launched.mountNamespace.take()
         return MonitoredProcess(pidfd: launched.descriptor(), streams: streams)
+    }
+
+    /// The record of a running process, made once: a container that cannot be recorded is ended.
+    private final class Recording {
+        private let monitor: ContainerMonitor
+        private var state: ContainerState
+        private let lock: HeldLock
+        private(set) var isDone = false
+        private(set) var failure: EngineError?
+
+        init(_ monitor: ContainerMonitor, _ state: ContainerState, _ lock: HeldLock) {
+            self.monitor = monitor
+            self.state = state
+            self.lock = lock
+        }
+
+        func perform() {
+            if isDone { return }
+            isDone = true
+            state.process = state.process.flatMap { ProcessIdentity(pid: $0.pid) }
+            state.monitor = Process.identity
+            state.boot = Engine.boot
+            do throws(EngineError) { try monitor.engine.saveState(monitor.record.id, state) } catch {
+                failure = error
+                if let process = state.process, let pidfd = try? process.open() {
+                    try? Process.signal(pidfd, SIGKILL)
+                }
+            }
+            lock.release()
+            // It lives on, and with it this process.
+            Process.trimMemory()
+        }
+    }
+
+    /// The container's lock, given back once.
+    private final class HeldLock {
+        private var descriptor: Int32
+        init(_ descriptor: Int32) { self.descriptor = descriptor }
+        func release() {
+            if descriptor >= 0 { close(descriptor) }
+            descriptor = -1
+        }
     }
 
     /// In a pid namespace that is shared, what the program left behind outlives it; in an own one the kernel ends
@@ -173,7 +245,10 @@ struct ContainerMonitor {
         if let namespace = state.mountNamespace { MountNamespace.killMembers(namespace) }
     }
 
+    private var mayRestart: Bool { record.restartPolicy != "no" && !record.restartPolicy.isEmpty }
+
     private func restarts(_ state: ContainerState) -> Bool {
+        if !mayRestart { return false }
         if File.exists(engine.paths.stopMark(record.id)) || !File.exists(engine.paths.container(record.id)) {
             return false
         }
@@ -197,6 +272,13 @@ struct ContainerMonitor {
         for descriptor in activated { close(descriptor) }
     }
 
+    /// Not of a container that goes with its end: what is left of one whose monitor is killed in between still says
+    /// "running", and is removed by the command that finds that it does not.
+    private func recordEnd(_ state: ContainerState) {
+        if record.isAutoRemoved, pod?.exitPolicy != "stop" { return }
+        try? engine.saveState(record.id, state)
+    }
+
     private func endSurroundings() {
         try? File.unlink(engine.paths.attachSocket(record.id))
         if home.ownsSandbox { engine.stopSandbox(record.id) }
@@ -204,15 +286,15 @@ struct ContainerMonitor {
     }
 
     /// The slow part of a removal, after the command was told: the name is free and the record gone already.
-    private func finishRemoval() {
-        if record.isAutoRemoved { engine.emptyTrash() }
+    private func finishRemoval(hasState: Bool = true) {
+        if record.isAutoRemoved { engine.deleteDiscarded(record.id, hasState: hasState) }
     }
 
     private func abandon(_ error: EngineError, client: consuming OwnedFD) -> Never {
         var state = previous
         state.error = error.message
         releaseActivated()
-        try? engine.saveState(record.id, state)
+        recordEnd(state)
         endSurroundings()
         if record.isAutoRemoved { engine.discard(record) }
         AttachSocket.reportFailure(client, code: error.exitCode, text: error.message)

@@ -20,13 +20,15 @@ struct ContainerPlanner {
             root = .directory(path)
         } else {
             root = .overlay(
-                lower: record.layers.map { "\(paths.root)/layers/\($0)/diff" }, upper: directory + "/diff",
-                work: directory + "/work")
+                lower: record.layers.map { "\(paths.root)/layers/\($0)/diff" } + [paths.baseLayer],
+                upper: directory + "/diff", work: directory + "/work")
         }
         var spec = ContainerSpec(root: root, mountPoint: paths.rootMountPoint)
         spec.newNamespaces = newNamespaces
         spec.isRootReadOnly = record.isReadOnly
         spec.mounts = try mounts(directory)
+        // Tells programs that they run in a container; Podman's is empty unless privileged. Not in a volume of the user.
+        if !isMounted("/run") { spec.markerFile = "/run/.containerenv" }
         if !record.isPrivileged {
             spec.maskedPaths = (DefaultPaths.masked + record.maskedPaths).filter { !isUnmasked($0) }
             spec.readOnlyPaths = DefaultPaths.readOnly.filter { !isUnmasked($0) }
@@ -96,18 +98,11 @@ struct ContainerPlanner {
                 mounts.append(Engine.tmpfs(at: path, options: []))
             }
         }
+        let shared = engine.sharedEtc(record, pod)
         for name in ["hosts", "resolv.conf", "hostname"] where !isMounted("/etc/" + name) {
-            if name == "hosts", record.hasOwnHostsFile { continue }
-            let shared = pod.map { engine.paths.pod($0.id) + "/etc/" + name }
-            let own = directory + "/etc/" + name
-            let source = File.exists(own) ? own : shared ?? own
-            guard File.exists(source) else { continue }
-            var mount = Mount(.bind(path: source, recursive: false), at: "/etc/" + name)
-            mount.noSuid = true
-            mount.noDevices = true
-            mounts.append(mount)
+            if name == "hosts", shared == nil ? record.hasOwnHostsFile : pod?.managesHosts == false { continue }
+            mounts.append(Mount(.file(path: (shared ?? directory) + "/" + name), at: "/etc/" + name))
         }
-        mounts.append(try containerEnvironmentFile(directory))
         for entry
             in (pod?.mounts.filter { inherited in !record.mounts.contains { $0.destination == inherited.destination } }
             ?? []) + record.mounts
@@ -119,15 +114,6 @@ struct ContainerPlanner {
 
     private func isMounted(_ destination: String) -> Bool {
         record.mounts.contains { $0.destination == destination }
-    }
-
-    /// `/run/.containerenv` tells programs that they run in a container; Podman's is empty unless privileged.
-    private func containerEnvironmentFile(_ directory: String) throws(EngineError) -> Mount {
-        let path = directory + "/etc/containerenv"
-        if !File.exists(path) {
-            try attempt("write", path) { () throws(Errno) in try File.write(path, [], mode: 0o644) }
-        }
-        return Mount(.bind(path: path, recursive: false), at: "/run/.containerenv")
     }
 
     private var shm: DefaultMounts.SharedMemory {
@@ -187,7 +173,7 @@ extension Engine {
 
     func seccomp(for capabilities: CapabilitySets) throws(EngineError) -> SeccompProgram {
         do {
-            return try SeccompProfile.podmanDefault(capabilities: capabilities.bounding).compiled(cache: paths.cache)
+            return try SeccompProfile.podmanDefault(capabilities: capabilities.bounding, cache: paths.cache)
         } catch {
             throw EngineError(error)
         }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import ImageStore
 
 /// What `run` and `create` were asked for, before the image's configuration and the pod are merged in.
 public struct ContainerRequest: Sendable {
     public var image = ""
+    /// What the caller found under that name, so that it is not looked up again.
+    public var foundImage: FoundImage?
     public var name: String?
     /// --replace: remove the container that has the name.
     public var replacesExisting = false

@@ -19,7 +19,20 @@ extension Engine {
     /// - Returns: the exit code when `attach` is given, else nil.
     public func start(_ container: Container, attach: AttachRequest?) throws(EngineError) -> Int32? {
         let record = container.record
-        let socket = try startMonitored(record)
+        let lock = try lockContainer(record.id)
+        return try start(record, try loadState(record.id), lock, attach)
+    }
+
+    /// Starts what `createLocked` has made.
+    public func start(_ fresh: consuming FreshContainer, attach: AttachRequest?) throws(EngineError) -> Int32? {
+        let container = fresh.container
+        return try start(container.record, container.state, fresh.lock, attach)
+    }
+
+    private func start(
+        _ record: ContainerRecord, _ state: ContainerState, _ lock: consuming FileLock, _ attach: AttachRequest?
+    ) throws(EngineError) -> Int32? {
+        let socket = try startMonitored(record, state, lock, isFollowed: attach != nil)
         guard let attach else {
             try awaitStart(socket)
             return nil
@@ -28,10 +41,9 @@ extension Engine {
     }
 
     /// Starts the container under its lock; the socket is the foreground connection to its monitor.
-    func startMonitored(_ record: ContainerRecord) throws(EngineError) -> OwnedFD {
-        let lock = try lock(record.id)
-        defer { extendLifetime(lock) }
-        let state = try loadState(record.id)
+    private func startMonitored(
+        _ record: ContainerRecord, _ state: ContainerState, _ lock: consuming FileLock, isFollowed: Bool
+    ) throws(EngineError) -> OwnedFD {
         if state.status == .running || state.status == .stopping || state.status == .paused {
             throw EngineError(
                 "container \(record.id) is already running: container state improper", kind: .stateImproper)
@@ -44,41 +56,42 @@ extension Engine {
         let planner = ContainerPlanner(engine: self, record: record, pod: pod, joined: home.namespaces)
         var spec = try planner.spec()
         if spec.newNamespaces.contains(.user) {
-            do throws(Errno) { spec.idMap = try IDMap.identity() } catch {
-                throw EngineError("read", "/proc/self/uid_map", error)
-            }
+            spec.idMap = try nestedMap()
+            spec.startsAsRoot = true
         }
-        let plan = LaunchPlan(spec, name: record.name, base: paths.root, emptyDirectory: paths.empty)
+        let plan = LaunchPlan(
+            spec, name: record.name, base: paths.root, startsInBase: true, emptyDirectory: paths.empty)
         let windowSize = record.hasTerminal ? SessionOptions(forwardsInput: false, hasTerminal: true).windowSize : nil
         let activated = try bindActivated(record)
         let ends: (first: Int32, second: Int32)
         let listener: Int32
-        let childLock: Int32
         let pid: Int32
+        // From here on by number, for the copy of this process too.
+        let held = lock.release()
         do throws(Errno) {
-            childLock = try lock.share()
+            // In this order the copy's descriptors follow each other.
+            listener = try UnixSocket.listen(path: paths.attachSocket(record.id), isNonBlocking: true).release()
             ends = try AttachSocket.pair().release()
-            listener = try UnixSocket.listen(path: paths.attachSocket(record.id)).release()
             pid = try Process.fork()
-        } catch { throw EngineError("cannot start \(record.name): \(error.text)") }
+        } catch {
+            _ = OwnedFD(held)
+            throw EngineError("cannot start \(record.name): \(error.text)")
+        }
         if pid == 0 {
             let sockets = activated.descriptors
-            guard let moved = try? ActivatedSockets.arrange(sockets, others: [childLock, ends.second, listener]) else {
+            guard let moved = try? ActivatedSockets.arrange(sockets, others: [held, ends.first, listener]) else {
                 Process.exitNow(125)
             }
             extendLifetime(activated)
             let monitor = ContainerMonitor(
                 engine: self, record: record, pod: pod, home: home, lock: moved[0], client: moved[1],
                 listener: moved[2], activated: ActivatedSockets.descriptors(sockets.count), previous: state,
-                windowSize: windowSize)
+                isFollowed: isFollowed, windowSize: windowSize)
             monitor.run(plan)
         }
         extendLifetime(activated)
-        let mine = OwnedFD(ends.first)
-        _ = OwnedFD(ends.second)
-        _ = OwnedFD(listener)
-        _ = OwnedFD(childLock)
-        return mine
+        Descriptors.close([held, listener, ends.first])
+        return OwnedFD(ends.second)
     }
 
     /// Waits until the monitor says that the program runs, or throws why it does not.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CLinux
 import LinuxSystem
 import PodNetwork
 import SystemPackage
@@ -6,11 +7,11 @@ import SystemPackage
 /// /etc/hosts, /etc/resolv.conf and /etc/hostname as containers see them: of the pod for its members, else their own.
 extension Engine {
     func prepareEtc(_ record: ContainerRecord, _ pod: PodRecord?) throws(EngineError) {
-        if let pod, pod.hasInfra, record.network == .pod {
-            refreshHosts(pod, adding: record)
+        if let pod, sharedEtc(record, pod) != nil {
+            if pod.managesHosts { editHosts(pod, adding: record.name) }
             return
         }
-        let directory = paths.container(record.id) + "/etc"
+        let directory = paths.container(record.id)
         let addresses = PodAddresses(record.networkOptions)
         let hostname = record.hostname ?? String(record.id.prefix(12))
         try writeEtc("\(directory)/hostname", hostname + "\n")
@@ -33,14 +34,45 @@ extension Engine {
                 addresses: addresses))
     }
 
-    /// Rewrites the pod's files for the members that run, plus `starting`.
-    func refreshHosts(_ pod: PodRecord, adding starting: ContainerRecord? = nil, without ended: String? = nil) {
+    /// The directory of the pod's files that the container has; nil for one with its own.
+    func sharedEtc(_ record: ContainerRecord, _ pod: PodRecord?) -> String? {
+        guard let pod, pod.hasInfra, record.network == .pod else { return nil }
+        return paths.pod(pod.id) + "/etc"
+    }
+
+    /// Adds or takes away one member's line in the pod's hosts file, without a look at the other members. A file that is
+    /// not there is nobody's.
+    func editHosts(_ pod: PodRecord, adding started: String? = nil, removing ended: String? = nil) {
+        let path = paths.pod(pod.id) + "/etc/hosts"
+        func line(_ name: String) -> [UInt8] { Array("127.0.0.1\t\(name)\n".utf8) }
+        // Two members may start at the same time.
+        guard let file = try? FileLock.take(file: path), let bytes = try? file.content(limit: 1 << 20) else { return }
+        if let started {
+            if lineRange(line(started), in: bytes) == nil { try? file.append(line(started), at: bytes.count) }
+        } else if let ended, let range = lineRange(line(ended), in: bytes) {
+            try? file.replace(with: Array(bytes[..<range.lowerBound] + bytes[range.upperBound...]))
+        }
+    }
+
+    /// Where the whole line `line` is.
+    private func lineRange(_ line: [UInt8], in bytes: [UInt8]) -> Range<Int>? {
+        var start = 0
+        while start < bytes.count {
+            let newline = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count - 1
+            if bytes[start...newline].elementsEqual(line) { return start..<(newline + 1) }
+            start = newline + 1
+        }
+        return nil
+    }
+
+    /// Rewrites the pod's files for the members that run.
+    func refreshHosts(_ pod: PodRecord) {
         let directory = paths.pod(pod.id) + "/etc"
         guard pod.hasInfra, File.exists(directory) else { return }
         let addresses = PodAddresses(pod.networkOptions)
         var names = [(addresses.ipv4, "\(pod.hostname) \(pod.infraName)")]
         for member in (try? members(of: pod.id)) ?? []
-        where (member.isRunning || member.record.id == starting?.id) && member.record.id != ended {
+        where member.isRunning {
             names.append(("127.0.0.1", member.record.name))
         }
         if pod.managesHosts {
@@ -58,8 +90,14 @@ extension Engine {
 
     /// Written in place, not replaced: running containers have the file itself mounted.
     private func writeEtc(_ path: String, _ text: String) throws(EngineError) {
-        if let present = try? File.read(path, limit: 1 << 20), present == Array(text.utf8) { return }
-        try attempt("write", path) { () throws(Errno) in try File.write(path, Array(text.utf8), mode: 0o644) }
+        let bytes = Array(text.utf8)
+        do throws(Errno) {
+            // The first start makes it.
+            try File.write(path, bytes, mode: 0o644, flags: O_CREAT_EXCL)
+            return
+        } catch .fileExists {} catch { throw EngineError("write", path, error) }
+        if let present = try? File.read(path, limit: 1 << 20), present == bytes { return }
+        try attempt("write", path) { () throws(Errno) in try File.write(path, bytes, mode: 0o644) }
     }
 
     private static func hostsText(
@@ -87,7 +125,7 @@ extension Engine {
     private static func resolvText(
         servers: [String], search: [String], options: [String], network: NetworkMode, addresses own: PodAddresses
     ) -> String {
-        let host = String(decoding: (try? File.read("/etc/resolv.conf", limit: 1 << 20)) ?? [], as: UTF8.self)
+        let host = String(decoding: (try? File.readRecord("/etc/resolv.conf", limit: 1 << 20)) ?? [], as: UTF8.self)
         if network == .host, servers.isEmpty, search.isEmpty, options.isEmpty { return host }
         var lines: [String] = []
         let inherited = host.split(separator: "\n").map(String.init)

@@ -17,8 +17,8 @@ public enum NameOwner: Equatable, Sendable {
 /// Names and ids of containers and pods.
 ///
 /// A name is a symbolic link in `names/`: symlink(2) fails when it exists, so reserving is one atomic call, and
-/// the link's text is the content. `kind:id:pid:start` includes the maker: a reservation without an object is void when
-/// its maker is dead.
+/// the link's text is the content (`NameLink`). It includes the maker: a reservation without an object is void when its
+/// maker is dead.
 struct NameTable: Sendable {
     let paths: StorePaths
 
@@ -28,27 +28,13 @@ struct NameTable: Sendable {
     }
 
     private func parse(_ text: String) -> (owner: NameOwner, maker: ProcessIdentity)? {
-        let parts = text.split(separator: ":")
-        guard parts.count == 4, let pid = Int32(parts[2]), let start = UInt64(parts[3]) else { return nil }
-        let id = String(parts[1])
-        let maker = ProcessIdentity(pid: pid, startTime: start)
-        switch parts[0] {
-        case "container": return (.container(id), maker)
-        case "pod": return (.pod(id), maker)
-        default: return nil
-        }
+        NameLink(text).map { ($0.owner, $0.maker) }
     }
 
     /// Reserves `name`; returns the present owner instead when it is taken.
     func reserve(_ name: String, for owner: NameOwner) throws(EngineError) -> NameOwner? {
         let path = "\(paths.names)/\(name)"
-        let kind: String
-        switch owner {
-        case .container: kind = "container"
-        case .pod: kind = "pod"
-        }
-        let maker = ProcessIdentity(pid: Process.id) ?? ProcessIdentity(pid: 0, startTime: 0)
-        let text = "\(kind):\(owner.id):\(maker.pid):\(maker.startTime)"
+        let text = NameLink(owner: owner, maker: Process.identity).text
         for _ in 0..<8 {
             do throws(Errno) {
                 try File.symlink(text, path)

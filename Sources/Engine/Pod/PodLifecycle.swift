@@ -126,7 +126,7 @@ extension Engine {
     /// After a member has ended: the pod's hosts file forgets it, and with `--exit-policy stop` the last one takes the
     /// infra container with it. Called by the member's monitor.
     func memberEnded(_ record: ContainerRecord, _ pod: PodRecord) {
-        refreshHosts(pod, without: record.id)
+        if pod.managesHosts { editHosts(pod, removing: record.name) }
         guard pod.exitPolicy == "stop", pod.hasInfra else { return }
         let others = ((try? members(of: pod.id)) ?? []).filter { $0.record.id != record.id && $0.isRunning }
         if others.isEmpty { try? endInfra(pod) }

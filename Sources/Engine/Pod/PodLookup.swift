@@ -5,12 +5,17 @@ import SystemPackage
 
 extension Engine {
     /// The pod named, or with the id or unambiguous id prefix, `name`.
-    public func pod(_ name: String) throws(EngineError) -> Pod {
-        if case .pod(let id)? = nameTable.owner(of: name), File.exists(paths.pod(id)) { return try loadPod(id) }
+    public func pod(_ name: String) throws(EngineError) -> Pod { try loadPod(try podID(name)) }
+
+    /// Its record alone, without a look at its processes and members.
+    public func podRecord(named name: String) throws(EngineError) -> PodRecord { try loadPodRecord(try podID(name)) }
+
+    private func podID(_ name: String) throws(EngineError) -> String {
+        if case .pod(let id)? = nameTable.owner(of: name), File.exists(paths.pod(id)) { return id }
         guard let id = try NameTable.resolve(prefix: name, in: paths.pods, kind: "pod") else {
             throw EngineError.noSuchPod(name)
         }
-        return try loadPod(id)
+        return id
     }
 
     /// Every pod, newest first, as `pod ps` lists them.

@@ -35,7 +35,7 @@ extension Engine {
 
     /// As above, of a container that is not in a pod's network.
     public func updatePorts(_ container: Container, _ change: PortChange) throws(EngineError) {
-        let lock = try lock(container.record.id)
+        let lock = try lockContainer(container.record.id)
         defer { extendLifetime(lock) }
         var record = try loadContainer(container.record.id).record
         if record.network == .pod, let podID = record.podID {
