@@ -50,6 +50,12 @@ int samara_set_congestion(int socket, const char *name) {
     return setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
 }
 
+int samara_get_congestion(int socket, struct samara_congestion *congestion) {
+    socklen_t length = sizeof congestion->name - 1;
+    memset(congestion, 0, sizeof *congestion);
+    return getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, congestion->name, &length);
+}
+
 int samara_set_reset_on_close(int socket) {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     return setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);

@@ -17,6 +17,15 @@ public enum ConnectOutcome: Equatable, Sendable {
     case failed(Errno)
 }
 
+/// The name of a TCP congestion control algorithm, without an allocation: tcp(7).
+public struct CongestionControl: Sendable {
+    let raw: samara_congestion
+
+    public var isReno: Bool {
+        withUnsafeBytes(of: raw) { $0.prefix { $0 != 0 }.elementsEqual("reno".utf8) }
+    }
+}
+
 /// Internet sockets; every one is close-on-exec and non-blocking unless said otherwise.
 public enum Socket {
     public enum Transport: UInt8, Sendable { case tcp = 6, udp = 17 }
@@ -85,6 +94,19 @@ public enum Socket {
     /// Sets TCP_CONGESTION to reno; false where the kernel does not offer it to this user, which costs speed only.
     @discardableResult
     public static func setReno(_ socket: Int32) -> Bool { samara_set_congestion(socket, "reno") == 0 }
+
+    /// TCP_CONGESTION of `socket`; nil for what is no TCP socket.
+    public static func congestionControl(_ socket: Int32) -> CongestionControl? {
+        var raw = samara_congestion()
+        return samara_get_congestion(socket, &raw) == 0 ? CongestionControl(raw: raw) : nil
+    }
+
+    @discardableResult
+    public static func set(_ socket: Int32, _ congestionControl: CongestionControl) -> Bool {
+        withUnsafePointer(to: congestionControl.raw) {
+            samara_set_congestion(socket, UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) == 0
+        }
+    }
 
     /// Allows binding to and answering for addresses that are not ours, with packets marked `mark`:
     /// IP_TRANSPARENT, IPV6_TRANSPARENT, SO_MARK. Needs CAP_NET_ADMIN in the network namespace's user namespace.

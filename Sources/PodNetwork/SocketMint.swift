@@ -8,7 +8,8 @@ import SystemPackage
 /// Makes sockets of the pod's network namespace and hands them to samara-net, which has no capability and is not in
 /// the namespace. Belongs to the keeper; one per pod; not on the path of any packet.
 ///
-/// Every TCP socket is non-blocking, transparent, marked, without Nagle's delay, kept alive, and uses reno.
+/// Every TCP socket is non-blocking, transparent, marked, without Nagle's delay, and uses reno. Keepalive is samara-net's
+/// part, once a connection has lasted.
 public struct SocketMint: ~Copyable {
     /// What became of one request.
     public enum Outcome: Equatable, Sendable {
@@ -19,6 +20,7 @@ public struct SocketMint: ~Copyable {
 
     private let tap: OwnedFD?
     private let isTransparent: Bool
+    private let isRenoDefault: Bool
     /// Flows per client address that have a local route in `PodRouting.datagramTable`.
     private var datagramClients: [IPAddress: Int] = [:]
     /// Ports that have a rule for that table.
@@ -34,6 +36,12 @@ public struct SocketMint: ~Copyable {
     public init(tap: consuming OwnedFD?, isTransparent: Bool = true) {
         self.tap = tap
         self.isTransparent = isTransparent
+        isRenoDefault = Self.hasRenoAsDefault()
+    }
+
+    private static func hasRenoAsDefault() -> Bool {
+        guard let socket = try? Socket.make(family: AF_INET, .tcp) else { return false }
+        return Socket.congestionControl(socket.raw)?.isReno ?? false
     }
 
     /// Answers one request from `socketFD` (SOCK_SEQPACKET to samara-net); call it when the socket is readable.
@@ -104,8 +112,8 @@ public struct SocketMint: ~Copyable {
         // The client's port may still be in TIME_WAIT from its last connection to the same service.
         try Socket.set(socket.raw, SOL_SOCKET, SO_REUSEADDR, 1)
         try Socket.setNoDelay(socket.raw)
-        try Socket.setKeepalive(socket.raw)
-        Socket.setReno(socket.raw)
+        // The pod's namespace has reno as its default, unless the kernel refused that.
+        if !isRenoDefault { Socket.setReno(socket.raw) }
         return socket
     }
 

@@ -17,6 +17,8 @@ extension PortForwarder {
     public mutating func publish(_ published: PublishedListener, _ socket: consuming OwnedFD) throws(Errno) {
         if find(published) != nil { throw .fileExists }
         if listeners.isFull { throw .noSpace }
+        // Accepted sockets inherit it; see `start`.
+        if published.transport == .tcp, hostCongestion != nil { Socket.setReno(socket.raw) }
         let raw = socket.raw
         let slot = listeners.insert(Listener(published: published, socket: socket))
         let token = Self.token(.listener, slot: slot, generation: listeners.generation(slot))

@@ -25,6 +25,7 @@
 // first needed and kept, so that a warm forwarder does not allocate. Idle, it does not wake up at all.
 //
 // Objects are in slabs, named by tokens; nothing here is a class and nothing is shared.
+import CLinux
 import EventLoop
 import LinuxSystem
 import NetControl
@@ -35,7 +36,7 @@ public struct PortForwarder: ~Copyable {
     /// The kinds of token of the forwarder; 12 and up belong to the loop's other participant.
     enum Kind: UInt8 {
         case keeper, control, controlPeer, listener, client, pod, datagram, signal
-        case resetTimer, datagramTimer, retryTimer
+        case resetTimer, keepaliveTimer, datagramTimer, retryTimer
     }
 
     static let flowLimit = 32768
@@ -75,6 +76,8 @@ public struct PortForwarder: ~Copyable {
     var retryTimer = TimerID.none
     /// Descriptors that flows may use.
     let descriptorBudget: Int
+    /// The host's default for TCP; nil if it is reno, or not to be had.
+    let hostCongestion: CongestionControl?
     var control: OwnedFD?
     var signals: SignalDescriptor?
     var controlPeers = Slab<OwnedFD>(capacity: 64)
@@ -102,6 +105,13 @@ public struct PortForwarder: ~Copyable {
         transfer = SocketTransfer(overflowLimit: overflowLimit)
         descriptorBudget = max(16, descriptorLimit - Self.reservedDescriptors)
         self.keeper = keeper
+        hostCongestion = Self.hostCongestion()
+    }
+
+    private static func hostCongestion() -> CongestionControl? {
+        guard let socket = try? Socket.make(family: AF_INET, .tcp), let found = Socket.congestionControl(socket.raw)
+        else { return nil }
+        return found.isReno ? nil : found
     }
 
     static func token(_ kind: Kind, slot: UInt32 = 0, generation: UInt32 = 0) -> EventToken {

@@ -29,7 +29,10 @@ extension PortForwarder {
             if other >= 0, timeout < 0 || timeout > other { timeout = other }
         }
         if maximumWait >= 0, timeout < 0 || timeout > maximumWait { timeout = maximumWait }
-        let count = try polling.wait(&epoll, timeoutMilliseconds: timeout, pollsAhead: participant.pollsAhead)
+        // Both marks are taken: a message looks ahead, bulk keeps its peers' processors busy as it is.
+        let forwardedMessages = transfer.takeMessageMark()
+        let count = try polling.wait(
+            &epoll, timeoutMilliseconds: timeout, pollsAhead: participant.pollsAhead || forwardedMessages)
         now = MonotonicClock.milliseconds
         for index in 0..<count {
             let event = epoll.event(index)
@@ -77,17 +80,21 @@ extension PortForwarder {
         case .control: acceptControlPeers()
         case .controlPeer: controlPeerEvent(token)
         case .signal: exit = .stopped
-        case .resetTimer, .datagramTimer, .retryTimer: return
+        case .resetTimer, .keepaliveTimer, .datagramTimer, .retryTimer: return
         }
     }
 
-    private mutating func expire(_ token: EventToken) {
+    mutating func expire(_ token: EventToken) {
         guard let kind = Kind(rawValue: token.kind) else { return }
         switch kind {
         case .resetTimer:
             guard flows.isCurrent(token.slot, token.generation) else { return }
             flows[token.slot].timer = .none
             finishReset(token.slot)
+        case .keepaliveTimer:
+            guard flows.isCurrent(token.slot, token.generation) else { return }
+            flows[token.slot].timer = .none
+            startKeepalive(token.slot)
         case .datagramTimer: datagramTimerFired(token)
         case .retryTimer: retry()
         default: return

@@ -173,7 +173,8 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
             let before = world.arrived
             world.arrived = min(world.input.count, world.arrived + count)
             let isUrgent = world.urgentMark.map { $0 <= world.arrived } ?? false
-            if world.arrived > before { direction.sourceReady(mayHaveMore: isUrgent) }
+            if world.arrived > before, isUrgent { direction.sourceUrgent() }
+            if world.arrived > before { direction.sourceReady(mayHaveMore: false) }
         }
         func makeRoom(_ count: Int, _ world: inout ModelTransfer, _ direction: inout Direction) {
             world.room += count
@@ -186,7 +187,7 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
             arrive(world.input.count, &world, &direction)
             if ending == .end {
                 world.sourceEnds = true
-                direction.sourceReady(mayHaveMore: true)
+                direction.sourceEndQueued()
             } else {
                 world.sourceIsReset = true
                 direction.sourceReset()

@@ -63,6 +63,9 @@ int samara_getsockname(int socket, struct sockaddr_in6 *address);
 int samara_set_option(int socket, int level, int name, int value);
 int samara_get_option(int socket, int level, int name, int *value);
 int samara_set_congestion(int socket, const char *name);
+/// A TCP congestion control algorithm's name (TCP_CA_NAME_MAX), zero-terminated.
+struct samara_congestion { char name[16]; };
+int samara_get_congestion(int socket, struct samara_congestion *congestion);
 /// Makes close(2) send RST and drop what is queued: SO_LINGER {1, 0}.
 int samara_set_reset_on_close(int socket);
 /// Bytes that the peer has not acknowledged: SIOCOUTQ, tcp(7).

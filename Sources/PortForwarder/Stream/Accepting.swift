@@ -84,8 +84,9 @@ extension PortForwarder {
     }
 
     private mutating func start(_ client: consuming OwnedFD, _ address: SocketAddress, _ podPort: UInt16) {
-        // The host's own congestion control may pace (bbr); towards this machine that only costs.
-        if address.ip.isLoopback { Socket.setReno(client.raw) }
+        // The host's own congestion control may pace (bbr). That is for paths that lose; towards this machine it only
+        // costs, so listeners have reno, and a client from elsewhere gets the host's choice back.
+        if let hostCongestion, !address.ip.isLoopback { Socket.set(client.raw, hostCongestion) }
         let slot = flows.insert(Flow(client: client, address: address, podPort: podPort))
         connect(slot)
     }

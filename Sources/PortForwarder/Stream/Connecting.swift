@@ -67,6 +67,7 @@ extension PortForwarder {
                 return refuse(slot, isRefusal: error == .connectionRefused)
             }
             flows[slot].pod = consume socket
+            flows[slot].podReportsRoom = outcome != .connected
             if !register(.pod, slot, flows[slot].podFD) { return refuse(slot, isRefusal: false) }
             if outcome == .connected { establish(slot) }
             return
@@ -126,6 +127,9 @@ extension PortForwarder {
     private mutating func establish(_ slot: UInt32) {
         flows[slot].phase = .established
         countSource(slot)
+        let generation = flows.generation(slot)
+        flows[slot].timer = timers.arm(
+            at: now + Self.keepaliveDelay, Self.token(.keepaliveTimer, slot: slot, generation: generation))
         if !register(.client, slot, flows[slot].clientFD) { return refuse(slot, isRefusal: false) }
         // A client that speaks first has usually spoken by the time the pod is connected: reading at once saves a
         // wake-up and costs one system call where it has not.
@@ -142,12 +146,30 @@ extension PortForwarder {
         }
     }
 
+    private static let interest: Readiness = [.readable, .peerEnded, .urgent, .edgeTriggered]
+
     private mutating func register(_ kind: Kind, _ slot: UInt32, _ descriptor: Int32) -> Bool {
         let token = Self.token(kind, slot: slot, generation: flows.generation(slot))
-        let interest: Readiness = [.readable, .writable, .peerEnded, .urgent, .edgeTriggered]
+        let reportsRoom = kind == .pod && flows[slot].podReportsRoom
+        let interest = reportsRoom ? Self.interest.union(.writable) : Self.interest
         do throws(Errno) { try epoll.add(descriptor, interest, token: token.rawValue) } catch { return false }
         return true
     }
+
+    /// From now on, events of the socket tell when it is writable; at once, if it is by now.
+    mutating func reportRoom(_ kind: Kind, _ slot: UInt32, _ descriptor: Int32) -> Bool {
+        let token = Self.token(kind, slot: slot, generation: flows.generation(slot))
+        do throws(Errno) {
+            try epoll.modify(descriptor, Self.interest.union(.writable), token: token.rawValue)
+        } catch { return false }
+        return true
+    }
+
+    /// Milliseconds of a connection's life before the pod's side gets keepalive; the client's has inherited it from the
+    /// listener. Most connections are over by then, and save the system calls.
+    private static let keepaliveDelay: UInt64 = 30_000
+
+    mutating func startKeepalive(_ slot: UInt32) { try? Socket.setKeepalive(flows[slot].podFD) }
 
     /// Resets the client: it sees at once that there is nobody.
     private mutating func refuse(_ slot: UInt32, isRefusal: Bool) {

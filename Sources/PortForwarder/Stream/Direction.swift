@@ -45,6 +45,9 @@ struct Direction {
     /// Whether a read shorter than asked for proves that the source is empty. Not so when its end or urgent data may
     /// already be queued, because then no further event would come.
     private var trustsShortReads = true
+    /// Whether the source's orderly end is queued right behind its data, so that a short read has reached it.
+    private var isEndQueued = false
+    private var hasUrgentData = false
     private var sourceWasReset = false
     private var streak: UInt8 = 0
     /// Overflow buffer or pipe, by `isHeldInPipe`.
@@ -56,8 +59,8 @@ struct Direction {
     private(set) var total: UInt64 = 0
 
     var isEnded: Bool { ending == .ended }
-    /// Whether bytes are held for a sink that is not writable.
-    var isBlocked: Bool { heldCount > 0 }
+    /// Whether only `sinkReady` can continue it.
+    var awaitsSink: Bool { !isSinkWritable && ending != .ended }
 
     // MARK: Events
 
@@ -65,6 +68,18 @@ struct Direction {
     mutating func sourceReady(mayHaveMore: Bool) {
         isSourceReadable = true
         if mayHaveMore { trustsShortReads = false }
+    }
+
+    /// The source has sent its orderly end: the next read that is shorter than asked for is the last one.
+    mutating func sourceEndQueued() {
+        sourceReady(mayHaveMore: true)
+        isEndQueued = true
+    }
+
+    /// The source has urgent data, at whose mark a read stops: short reads prove nothing any more.
+    mutating func sourceUrgent() {
+        sourceReady(mayHaveMore: true)
+        hasUrgentData = true
     }
 
     mutating func sinkReady() { isSinkWritable = true }
@@ -78,9 +93,11 @@ struct Direction {
 
     // MARK: Running
 
-    /// Moves what can be moved, up to `budget` bytes.
+    /// Moves what can be moved, up to `budget` bytes. `closesSink`: the sink will be closed when this direction has
+    /// ended, which sends the end by itself.
     mutating func run<Transfer: StreamTransfer & ~Copyable>(
-        from source: Int32, to sink: Int32, _ transfer: inout Transfer, budget: Int = turnBudget
+        from source: Int32, to sink: Int32, _ transfer: inout Transfer, budget: Int = turnBudget,
+        closesSink: Bool = false
     ) -> Result {
         var left = budget
         while true {
@@ -92,7 +109,7 @@ struct Direction {
             switch ending {
             case .none: break
             case .end:
-                transfer.endSending(sink)
+                if !closesSink { transfer.endSending(sink) }
                 ending = .ended
                 return .ended
             case .reset:
@@ -184,7 +201,11 @@ struct Direction {
         }
         if count < transfer.bufferSize {
             streak = 0
-            if trustsShortReads { isSourceReadable = false }
+            if isEndQueued, !hasUrgentData {
+                endSource(isError: false)
+            } else if trustsShortReads {
+                isSourceReadable = false
+            }
         } else {
             streak += 1
             if streak >= Self.bulkReads { (isSplicing, streak) = (true, 0) }

@@ -31,6 +31,10 @@ struct Flow: ~Copyable {
     var attempt = Attempt.sameAddressAndPort
     /// Whether the flow stands in `readyFlows`.
     var isQueued = false
+    /// Whether a socket's events include that it is writable. They do not before it once was not: the kernel would
+    /// report every new socket as writable, a wake-up per connection for nothing.
+    var clientReportsRoom = false
+    var podReportsRoom = false
     /// In `resetting`: whether the client is the side that is left.
     var clientIsLeft = false
     /// In `resetting`: milliseconds before the next look at the queue of the side that is left.
@@ -45,7 +49,7 @@ struct Flow: ~Copyable {
     var up = Direction()
     /// Pod to client.
     var down = Direction()
-    /// In `resetting`.
+    /// In `established` the start of keepalive, in `resetting` the next look at the queue.
     var timer = TimerID.none
 
     init(client: consuming OwnedFD, address: SocketAddress, podPort: UInt16) {
@@ -76,9 +80,10 @@ struct Flow: ~Copyable {
 
     /// Tells both directions what a socket is ready for: it is the source of one and the sink of the other.
     private static func apply(_ readiness: Readiness, source: inout Direction, sink: inout Direction) {
-        let endings: Readiness = [.peerEnded, .hangUp, .error, .urgent]
-        let mayHaveMore = !readiness.isDisjoint(with: endings)
-        if mayHaveMore || readiness.contains(.readable) { source.sourceReady(mayHaveMore: mayHaveMore) }
+        let isBroken = !readiness.isDisjoint(with: [.hangUp, .error])
+        if readiness.contains(.urgent) { source.sourceUrgent() }
+        if readiness.contains(.peerEnded), !readiness.contains(.error) { source.sourceEndQueued() }
+        if isBroken || readiness.contains(.readable) { source.sourceReady(mayHaveMore: isBroken) }
         if readiness.contains(.error) { source.sourceReset() }
         if !readiness.isDisjoint(with: [.writable, .hangUp, .error]) { sink.sinkReady() }
     }

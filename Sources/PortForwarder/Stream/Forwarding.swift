@@ -40,7 +40,7 @@ extension PortForwarder {
         let client = flows[slot].clientFD
         let pod = flows[slot].podFD
         var mayRunAgain = false
-        switch flows[slot].up.run(from: client, to: pod, &transfer) {
+        switch flows[slot].up.run(from: client, to: pod, &transfer, closesSink: flows[slot].down.isEnded) {
         case .waiting, .ended: break
         case .again: mayRunAgain = true
         case .sourceReset: return reset(slot, clientIsLeft: false)
@@ -49,7 +49,7 @@ extension PortForwarder {
             if flows[slot].down.isEnded { return reset(slot, clientIsLeft: true) }
             flows[slot].down.sourceReset()
         }
-        switch flows[slot].down.run(from: pod, to: client, &transfer) {
+        switch flows[slot].down.run(from: pod, to: client, &transfer, closesSink: flows[slot].up.isEnded) {
         case .waiting, .ended: break
         case .again: mayRunAgain = true
         case .sourceReset: return reset(slot, clientIsLeft: true)
@@ -62,6 +62,14 @@ extension PortForwarder {
         if flows[slot].up.isEnded, flows[slot].down.isEnded {
             counters.tcpClosed += 1
             return remove(slot)
+        }
+        if flows[slot].up.awaitsSink, !flows[slot].podReportsRoom {
+            flows[slot].podReportsRoom = true
+            if !reportRoom(.pod, slot, pod) { return reset(slot, clientIsLeft: true) }
+        }
+        if flows[slot].down.awaitsSink, !flows[slot].clientReportsRoom {
+            flows[slot].clientReportsRoom = true
+            if !reportRoom(.client, slot, client) { return reset(slot, clientIsLeft: false) }
         }
         if mayRunAgain, !flows[slot].isQueued {
             flows[slot].isQueued = true
@@ -89,6 +97,7 @@ extension PortForwarder {
     /// One side is gone: resets the other as soon as its peer has everything that was sent before.
     mutating func reset(_ slot: UInt32, clientIsLeft: Bool) {
         counters.tcpReset += 1
+        timers.cancel(&flows[slot].timer)
         flows[slot].up.abandon(&transfer)
         flows[slot].down.abandon(&transfer)
         flows[slot].phase = .resetting

@@ -9,6 +9,9 @@ struct SocketTransfer: StreamTransfer, ~Copyable {
     let scratch: UnsafeMutableRawBufferPointer
     private var overflow: OverflowPool
     private(set) var pipes: PipePool
+    /// Whether something was received, and whether a pipe was filled, since the last `takeMessageMark`.
+    private var hasReceived = false
+    private var isBulk = false
     /// Bytes that left through a pipe.
     private(set) var spliced: UInt64 = 0
 
@@ -20,7 +23,10 @@ struct SocketTransfer: StreamTransfer, ~Copyable {
 
     deinit { scratch.deallocate() }
 
-    mutating func receive(_ source: Int32) -> TransferOutcome { Transfer.receive(source, into: scratch) }
+    mutating func receive(_ source: Int32) -> TransferOutcome {
+        hasReceived = true
+        return Transfer.receive(source, into: scratch)
+    }
 
     mutating func peek(_ source: Int32) -> TransferOutcome { Transfer.receive(source, into: scratch, peek: true) }
 
@@ -55,15 +61,22 @@ struct SocketTransfer: StreamTransfer, ~Copyable {
     mutating func takePipe() -> Int32? { pipes.take() }
 
     mutating func fill(_ pipe: Int32, from source: Int32) -> TransferOutcome {
+        isBulk = true
         // The kernel stops when the pipe's slots are full; a slot holds a whole fragment of a received packet, which
         // is why more than the pipe's nominal capacity may be asked for.
-        Transfer.splice(from: source, to: pipes.writeEnd(pipe), 1 << 20)
+        return Transfer.splice(from: source, to: pipes.writeEnd(pipe), 1 << 20)
     }
 
     mutating func drain(_ pipe: Int32, into sink: Int32, _ count: Int) -> TransferOutcome {
         let outcome = Transfer.splice(from: pipes.readEnd(pipe), to: sink, count)
         if case .bytes(let moved) = outcome { spliced += UInt64(moved) }
         return outcome
+    }
+
+    /// Whether there were messages, and no bulk, since the last call.
+    mutating func takeMessageMark() -> Bool {
+        defer { (hasReceived, isBulk) = (false, false) }
+        return hasReceived && !isBulk
     }
 
     mutating func releasePipe(_ pipe: Int32, isEmpty: Bool) { pipes.release(pipe, isEmpty: isEmpty) }
