@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,12 +26,20 @@ static const char usage[] =
     "       net-load rr ADDRESS PORT BYTES SECONDS\n"
     "       net-load urr ADDRESS PORT BYTES SECONDS\n"
     "       net-load crr ADDRESS PORT CONCURRENCY SECONDS\n"
+    "       net-load bulk ADDRESS PORT SECONDS\n"
+    "       net-load hold ADDRESS PORT COUNT\n"
+    "       net-load refused ADDRESS PORT SECONDS\n"
     "\n"
-    "serve  listens on every IPv4 address, TCP and UDP, prints \"ready\", and echoes what it gets; a connection whose\n"
-    "       first byte is C is closed after 64 bytes\n"
+    "serve  listens on every IPv4 address, TCP and UDP (or on the TCP socket of LISTEN_FDS, sd_listen_fds(3)), prints\n"
+    "       \"ready\", echoes datagrams, and answers by a connection's first byte. C: echoes 64 bytes and closes.\n"
+    "       G: HTTP, 1 KiB for each request. B: takes everything and gives nothing. Others: echoes what it gets\n"
     "rr     sends BYTES and waits for them, one after the other: times in nanoseconds\n"
     "urr    the same in UDP datagrams; one that is not answered within a second is an error\n"
-    "crr    connects, sends 64 bytes, reads them until the server closes; CONCURRENCY at once\n";
+    "crr    connects, sends 64 bytes, reads them until the server closes; CONCURRENCY at once\n"
+    "bulk   sends as fast as it can: bytes and seconds\n"
+    "hold   opens COUNT connections, exchanges a byte on each, prints how many are open, and holds them until the end\n"
+    "       of its standard input\n"
+    "refused connects where nobody listens, one after the other: times until the refusal or reset\n";
 
 enum { request_bytes = 64, stuck_ms = 1000 };
 
@@ -66,18 +76,52 @@ static struct sockaddr_in address(const char *host, const char *port) {
 
 // Server
 
-static bool echo(int fd, bool *closes, bool first) {
-    static char buffer[1 << 16];
-    ssize_t count = recv(fd, buffer, sizeof buffer, 0);
-    if (count <= 0) return count < 0 && errno == EAGAIN;
-    if (first) *closes = buffer[0] == 'C';
+static bool send_all(int fd, const char *bytes, ssize_t count) {
     for (ssize_t sent = 0; sent < count;) {
-        ssize_t step = send(fd, buffer + sent, (size_t)(count - sent), MSG_NOSIGNAL);
+        ssize_t step = send(fd, bytes + sent, (size_t)(count - sent), MSG_NOSIGNAL);
         if (step < 0 && errno == EAGAIN) continue; // messages are far smaller than a send buffer
         if (step < 0) return false;
         sent += step;
     }
-    return !*closes;
+    return true;
+}
+
+// The requests of wrk have no body and come one at a time.
+static bool answer_http(int fd, const char *request, ssize_t count) {
+    static char answer[1280];
+    static ssize_t length;
+    if (length == 0) {
+        length = sprintf(answer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n");
+        memset(answer + length, 'x', 1024);
+        length += 1024;
+    }
+    for (ssize_t index = 3; index < count; index++)
+        if (memcmp(request + index - 3, "\r\n\r\n", 4) == 0 && !send_all(fd, answer, length)) return false;
+    return true;
+}
+
+// False when the connection is over. `mode` is its first byte.
+static bool serve_some(int fd, char *mode) {
+    static char buffer[1 << 18];
+    ssize_t count = recv(fd, buffer, sizeof buffer, 0);
+    if (count <= 0) return count < 0 && errno == EAGAIN;
+    if (*mode == 0) *mode = buffer[0] ? buffer[0] : '0';
+    if (*mode == 'B') return true;
+    if (*mode == 'G') return answer_http(fd, buffer, count);
+    return send_all(fd, buffer, count) && *mode != 'C';
+}
+
+static int listening_socket(const char *port) {
+    int on = 1;
+    if (getenv("LISTEN_FDS")) {
+        fcntl(3, F_SETFL, fcntl(3, F_GETFL) | O_NONBLOCK);
+        return 3;
+    }
+    struct sockaddr_in self = address("0.0.0.0", port);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(listener, (struct sockaddr *)&self, sizeof self) != 0 || listen(listener, 4096) != 0) fail("port %s", port);
+    return listener;
 }
 
 static void echo_datagrams(int fd) {
@@ -90,14 +134,13 @@ static void echo_datagrams(int fd) {
 }
 
 static void serve(const char *port) {
-    static struct { bool used, closes; } connections[65536];
-    struct sockaddr_in self = address("0.0.0.0", port);
-    int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), loop = epoll_create1(EPOLL_CLOEXEC);
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(listener, (struct sockaddr *)&self, sizeof self) != 0 || listen(listener, 4096) != 0) fail("port %s", port);
+    static char modes[65536];
+    int listener = listening_socket(port), loop = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[256];
     epoll_ctl(loop, EPOLL_CTL_ADD, listener, &event);
     int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_in self = address("0.0.0.0", port);
+    // Beside a socket that was handed over there is no network to serve datagrams in.
     if (bind(datagrams, (struct sockaddr *)&self, sizeof self) != 0) fail("UDP port %s", port);
     event.data.fd = datagrams;
     epoll_ctl(loop, EPOLL_CTL_ADD, datagrams, &event);
@@ -116,15 +159,13 @@ static void serve(const char *port) {
                 while ((accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
                     if (accepted >= 65536) { close(accepted); continue; }
                     no_delay(accepted);
-                    connections[accepted].used = false;
+                    modes[accepted] = 0;
                     event = (struct epoll_event){.events = EPOLLIN, .data.fd = accepted};
                     epoll_ctl(loop, EPOLL_CTL_ADD, accepted, &event);
                 }
                 continue;
             }
-            bool first = !connections[fd].used;
-            if (first) connections[fd].used = true, connections[fd].closes = false;
-            if (!echo(fd, &connections[fd].closes, first)) close(fd);
+            if (!serve_some(fd, &modes[fd])) close(fd);
         }
     }
 }
@@ -266,12 +307,74 @@ static void connections(const char *host, const char *port, size_t concurrency, 
     print(took, errors);
 }
 
+static int connected(const struct sockaddr_in *server) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct timeval limit = {.tv_sec = 5};
+    if (fd < 0) fail("socket");
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    no_delay(fd);
+    if (connect(fd, (const struct sockaddr *)server, sizeof *server) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static void bulk(const char *host, const char *port, double seconds) {
+    static char buffer[1 << 17] = "B";
+    struct sockaddr_in server = address(host, port);
+    int fd = connected(&server);
+    if (fd < 0) fail("connect to %s:%s", host, port);
+    uint64_t began = now(), end = began + (uint64_t)(seconds * 1e9), bytes = 0;
+    while (now() < end) {
+        ssize_t count = send(fd, buffer, sizeof buffer, MSG_NOSIGNAL);
+        if (count < 0) fail("send");
+        bytes += (uint64_t)count;
+    }
+    printf("{\"bytes\": %llu, \"seconds\": %.6f}\n", (unsigned long long)bytes, (double)(now() - began) / 1e9);
+}
+
+static void hold(const char *host, const char *port, size_t count) {
+    struct sockaddr_in server = address(host, port);
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    char byte = 'h';
+    for (size_t index = 0; index < count; index++) {
+        int fd = connected(&server);
+        if (fd < 0) fail("connection %zu to %s:%s", index, host, port);
+        if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || recv(fd, &byte, 1, 0) != 1) fail("connection %zu", index);
+    }
+    printf("%zu\n", count);
+    fflush(stdout);
+    while (read(0, &byte, 1) > 0) {}
+}
+
+static void refused(const char *host, const char *port, double seconds) {
+    struct sockaddr_in server = address(host, port);
+    size_t errors = 0;
+    uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9);
+    for (uint64_t began = start; began < end; began = now()) {
+        char byte;
+        int fd = connected(&server);
+        ssize_t count = fd < 0 ? -1 : recv(fd, &byte, 1, 0);
+        if (count < 0 && (errno == ECONNREFUSED || errno == ECONNRESET)) record(now() - began);
+        else errors++;
+        if (fd >= 0) close(fd);
+        // Loopback refuses so quickly that this would be a flood otherwise.
+        usleep(1000);
+    }
+    print((double)(now() - start) / 1e9, errors);
+}
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     if (argc == 3 && strcmp(argv[1], "serve") == 0) serve(argv[2]);
     else if (argc == 6 && (strcmp(argv[1], "rr") == 0 || strcmp(argv[1], "urr") == 0))
         round_trips(argv[1][0] == 'u', argv[2], argv[3], (size_t)atoi(argv[4]), atof(argv[5]));
     else if (argc == 6 && strcmp(argv[1], "crr") == 0) connections(argv[2], argv[3], (size_t)atoi(argv[4]), atof(argv[5]));
+    else if (argc == 5 && strcmp(argv[1], "bulk") == 0) bulk(argv[2], argv[3], atof(argv[4]));
+    else if (argc == 5 && strcmp(argv[1], "hold") == 0) hold(argv[2], argv[3], (size_t)atoi(argv[4]));
+    else if (argc == 5 && strcmp(argv[1], "refused") == 0) refused(argv[2], argv[3], atof(argv[4]));
     else {
         fputs(usage, stderr);
         return 2;

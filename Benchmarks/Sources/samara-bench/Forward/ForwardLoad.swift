@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 
-/// One kind of traffic through a published port.
+/// One kind of traffic through a published port, or of its absence.
 struct ForwardLoad {
     enum Kind {
-        case throughput(streams: Int, reverse: Bool)
+        /// iperf3. `congestion` is its sender's algorithm; nil for the host's default.
+        case throughput(streams: Int, reverse: Bool, congestion: String? = nil)
+        /// One sender of net-load's own, for servers that are handed their socket, which iperf3 cannot be.
+        case stream
         case roundTrips(bytes: Int)
         case connections(concurrency: Int)
+        /// wrk with keep-alive.
+        case http(connections: Int)
+        /// A published port behind which nobody listens.
+        case refusal
+        /// Resident memory while this many connections are open and silent.
+        case memory(connections: Int)
+        /// Wake-ups without traffic.
+        case idle
     }
 
     let id: String
@@ -18,94 +29,117 @@ struct ForwardLoad {
         ForwardLoad(id: "bulk4", title: "iperf3 4 streams", kind: .throughput(streams: 4, reverse: false)),
         ForwardLoad(id: "reverse", title: "iperf3 1 stream -R", kind: .throughput(streams: 1, reverse: true)),
         ForwardLoad(id: "reverse4", title: "iperf3 4 streams -R", kind: .throughput(streams: 4, reverse: true)),
+        ForwardLoad(
+            id: "bulk-reno", title: "iperf3 1 stream -C reno",
+            kind: .throughput(streams: 1, reverse: false, congestion: "reno")),
+        ForwardLoad(
+            id: "bulk4-reno", title: "iperf3 4 streams -C reno",
+            kind: .throughput(streams: 4, reverse: false, congestion: "reno")),
+        ForwardLoad(
+            id: "reverse-reno", title: "iperf3 1 stream -R -C reno",
+            kind: .throughput(streams: 1, reverse: true, congestion: "reno")),
+        ForwardLoad(id: "stream", title: "net-load 1 stream", kind: .stream),
         ForwardLoad(id: "rr", title: "round trip 1 B", kind: .roundTrips(bytes: 1)),
         ForwardLoad(id: "rr16k", title: "round trip 16 KiB", kind: .roundTrips(bytes: 16384)),
         ForwardLoad(id: "crr", title: "connect+request+close, 1 at once", kind: .connections(concurrency: 1)),
         ForwardLoad(id: "crr64", title: "connect+request+close, 64 at once", kind: .connections(concurrency: 64)),
+        ForwardLoad(id: "http64", title: "HTTP keep-alive, 64 connections", kind: .http(connections: 64)),
+        ForwardLoad(id: "http512", title: "HTTP keep-alive, 512 connections", kind: .http(connections: 512)),
+        ForwardLoad(id: "refusal", title: "refusal of a closed port", kind: .refusal),
+        ForwardLoad(id: "memory", title: "resident memory, idle", kind: .memory(connections: 0)),
+        ForwardLoad(id: "memory1000", title: "resident memory, 1000 connections", kind: .memory(connections: 1000)),
+        ForwardLoad(id: "memory10000", title: "resident memory, 10000 connections", kind: .memory(connections: 10000)),
+        ForwardLoad(id: "idle", title: "wake-ups, idle", kind: .idle),
     ]
 
-    /// The client, on the host.
-    func client(
-        _ tools: Tools, bulkPort: Int, loadPort: Int, seconds: Double, congestionControl: String? = nil,
-        _ environment: [String: String]
-    ) throws -> Command {
-        var command: Command
+    static func named(_ id: String) -> ForwardLoad? { all.first { $0.id == id } }
+
+    /// Whether what the forwarder's processes spend belongs in the report.
+    var costsTime: Bool {
         switch kind {
-        case .throughput(let streams, let reverse):
-            guard let iperf = tools.installed("iperf3") else { throw BenchError("iperf3 is not installed") }
-            command = Command(
-                path: iperf,
-                arguments: ["-c", "127.0.0.1", "-p", "\(bulkPort)", "-J", "-t", "\(Int(seconds))", "-P", "\(streams)"]
-                    + (reverse ? ["-R"] : []) + (congestionControl.map { ["-C", $0] } ?? []), environment: environment)
-        case .roundTrips(let bytes):
-            command = Command(
-                path: try tools.program("net-load"),
-                arguments: ["rr", "127.0.0.1", "\(loadPort)", "\(bytes)", "\(seconds)"],
-                environment: environment)
-        case .connections(let concurrency):
-            command = Command(
-                path: try tools.program("net-load"),
-                arguments: ["crr", "127.0.0.1", "\(loadPort)", "\(concurrency)", "\(seconds)"], environment: environment
-            )
+        case .memory, .idle, .refusal: false
+        default: true
         }
+    }
+
+    /// Whether it makes sense from a client on another host too.
+    var isRemotable: Bool {
+        switch kind {
+        case .throughput(_, _, let congestion): congestion == nil
+        case .memory, .idle, .stream: false
+        default: true
+        }
+    }
+
+    /// The client, where `position` says; nil for what needs none.
+    func client(
+        _ tools: Tools, _ ports: ForwardPorts, from position: ClientPosition, seconds: Double,
+        congestionControl: String? = nil, _ environment: [String: String]
+    ) throws -> Command? {
+        let host = position.host
+        func loader(_ arguments: String...) throws -> (String, [String]) { (try tools.program("net-load"), arguments) }
+        let (path, arguments): (String, [String])
+        switch kind {
+        case .throughput(let streams, let reverse, let congestion):
+            guard let iperf = tools.installed("iperf3") else { throw BenchError("iperf3 is not installed") }
+            let algorithm = congestion ?? congestionControl
+            path = iperf
+            arguments =
+                ["-c", host, "-p", "\(ports.bulk)", "-J", "-t", "\(Int(seconds))", "-P", "\(streams)"]
+                + (reverse ? ["-R"] : []) + (algorithm.map { ["-C", $0] } ?? [])
+        case .stream: (path, arguments) = try loader("bulk", host, "\(ports.load)", "\(seconds)")
+        case .roundTrips(let bytes): (path, arguments) = try loader("rr", host, "\(ports.load)", "\(bytes)", "\(seconds)")
+        case .connections(let concurrency):
+            (path, arguments) = try loader("crr", host, "\(ports.load)", "\(concurrency)", "\(seconds)")
+        case .http(let connections):
+            guard let wrk = tools.installed("wrk") else { throw BenchError("wrk is not installed") }
+            path = wrk
+            arguments = [
+                "-t1", "-c\(connections)", "-d\(max(1, Int(seconds)))s", "--latency", "http://\(host):\(ports.load)/",
+            ]
+        case .refusal: (path, arguments) = try loader("refused", host, "\(ports.closed)", "\(min(seconds, 0.5))")
+        case .memory(let connections):
+            if connections == 0 { return nil }
+            (path, arguments) = try loader("hold", host, "\(ports.load)", "\(connections)")
+        case .idle: return nil
+        }
+        var command = position.command(path, arguments, environment)
         command.timeLimitSeconds = seconds * 3 + 5
         return command
     }
+}
 
-    /// The figures in what the client printed, and how much was done: GB, or operations.
-    func figures(_ output: String) throws -> (values: [(MetricReport.Metric, Double)], amount: Double) {
-        guard let object = try? JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any] else {
-            throw BenchError("the client printed no JSON object")
-        }
-        func number(_ key: String) -> Double? { (object[key] as? NSNumber)?.doubleValue }
-        func metric(_ suffix: String, _ unit: String) -> MetricReport.Metric {
-            MetricReport.Metric(id: "\(id)-\(suffix)", title: "\(title) \(unit)")
-        }
-        switch kind {
-        case .throughput:
-            guard let end = object["end"] as? [String: Any], let received = end["sum_received"] as? [String: Any],
-                let bits = (received["bits_per_second"] as? NSNumber)?.doubleValue,
-                let bytes = (received["bytes"] as? NSNumber)?.doubleValue, bytes > 0
-            else { throw BenchError("iperf3: \(object["error"] as? String ?? "nothing was received")") }
-            return ([(metric("rate", "Gbit/s"), bits / 1e9)], bytes / 1e9)
-        case .roundTrips:
-            guard let count = number("count"), count > 0, let p50 = number("p50"), let p99 = number("p99"),
-                let p999 = number("p999")
-            else { throw BenchError("no round trip was completed") }
-            return (
-                [
-                    (metric("p50", "p50 us"), p50 / 1e3), (metric("p99", "p99 us"), p99 / 1e3),
-                    (metric("p999", "p99.9 us"), p999 / 1e3),
-                ], count
-            )
-        case .connections:
-            guard let count = number("count"), count > 0, let p50 = number("p50"), let p99 = number("p99"),
-                let seconds = number("seconds"), let errors = number("errors")
-            else { throw BenchError("no connection was completed") }
-            return (
-                [
-                    (metric("rate", "/s"), count / seconds), (metric("p50", "p50 us"), p50 / 1e3),
-                    (metric("p99", "p99 us"), p99 / 1e3), (metric("errors", "errors"), errors),
-                ], count
-            )
-        }
+/// Where the ports of a forwarder are on the host.
+struct ForwardPorts {
+    /// The iperf3 server's; 0 where there is none.
+    let bulk: Int
+    /// The net-load server's.
+    let load: Int
+    /// Published, with nobody behind it.
+    let closed: Int
+}
+
+/// Where the clients are.
+struct ClientPosition {
+    /// The address of the host as they see it.
+    let host: String
+    /// The process in whose network namespace they run; nil for the host's own.
+    let namespace: Int32?
+
+    static let local = ClientPosition(host: "127.0.0.1", namespace: nil)
+
+    /// What hack/bench --remote has made: a host beside this one.
+    static func remote(_ environment: [String: String]) -> ClientPosition? {
+        guard let pid = environment["SAMARA_BENCH_CLIENT"].flatMap(Int32.init),
+            let host = environment["SAMARA_BENCH_HOST"]
+        else { return nil }
+        return ClientPosition(host: host, namespace: pid)
     }
 
-    /// CPU time for the amount: seconds per GB, or microseconds per operation.
-    func cpuMetric(_ whose: String, _ suffix: String, nanoseconds: Double, amount: Double) -> (
-        MetricReport.Metric, Double
-    ) {
-        switch kind {
-        case .throughput:
-            (
-                MetricReport.Metric(id: "\(id)-\(suffix)", title: "\(title) \(whose) cpu s/GB"),
-                nanoseconds / 1e9 / amount
-            )
-        case .roundTrips, .connections:
-            (
-                MetricReport.Metric(id: "\(id)-\(suffix)", title: "\(title) \(whose) cpu us/op"),
-                nanoseconds / 1e3 / amount
-            )
-        }
+    func command(_ path: String, _ arguments: [String], _ environment: [String: String]) -> Command {
+        guard let namespace else { return Command(path: path, arguments: arguments, environment: environment) }
+        return Command(
+            path: "/usr/bin/nsenter", arguments: ["-n", "-t", "\(namespace)", path] + arguments,
+            environment: environment)
     }
 }

@@ -2,8 +2,8 @@
 import CBench
 import Foundation
 
-/// TCP from a client on the host's loopback through a published port to a server in a pod, beside the host's loopback
-/// itself, which is the limit.
+/// TCP from a client on the host's loopback, and with hack/bench --remote from another host too, through a published port
+/// to a server in a pod; beside the same without anything between, which is the limit.
 final class ForwardScenario: Scenario {
     static let name = "forward"
     static let summary = "published TCP ports: throughput, round trips, short connections, CPU"
@@ -21,6 +21,7 @@ final class ForwardScenario: Scenario {
     private var engines: [ContainerEngine] = []
     private var forwarders: [Forwarder] = []
     private var absent: [AbsentPeer] = []
+    private let remote: ClientPosition?
 
     init(_ bench: Bench) {
         options = bench.options
@@ -28,7 +29,10 @@ final class ForwardScenario: Scenario {
         workspace = bench.workspace
         runner = bench.runner
         progress = bench.progress
-        setup = ForwarderSetup(tools: tools, workspace: workspace, runner: runner, holder: bench.holder)
+        remote = ClientPosition.remote(ProcessInfo.processInfo.environment)
+        setup = ForwarderSetup(
+            tools: tools, workspace: workspace, runner: runner, holder: bench.holder,
+            address: remote == nil ? "127.0.0.1" : "0.0.0.0")
     }
 
     func run(report: inout Report) throws {
@@ -36,7 +40,7 @@ final class ForwardScenario: Scenario {
         try startEngines()
         try startBareForwarders()
         var result = MetricReport(
-            title: "Published ports, TCP, client on 127.0.0.1", wantedRounds: options.rounds, seed: options.seed)
+            title: "Published ports, TCP", wantedRounds: options.rounds, seed: options.seed)
         result.subjects = forwarders.map { MetricReport.Subject(name: $0.name, note: $0.note) }
         result.absent = absent
         // What has been found is reported even when the rest is interrupted.
@@ -63,6 +67,9 @@ final class ForwardScenario: Scenario {
                 try engine.load(image, runner)
                 return try setup.engine(engine)
             }
+            if engine.name.hasPrefix("samara") {
+                try attempt(engine.name + " mode=activate") { try setup.activated(engine) }
+            }
         }
     }
 
@@ -71,16 +78,16 @@ final class ForwardScenario: Scenario {
         for tool in ["pasta", "slirp4netns", "rootlesskit"] {
             let paths = tools.versions(of: tool)
             if paths.isEmpty, options.includes(tool) { absent.append(AbsentPeer(peer: tool, reason: "not installed")) }
-            for (index, path) in paths.enumerated() where options.includes(tool) {
+            for (index, path) in paths.enumerated() {
+                let found = try runner.version(of: path, environment)
+                let version = found == "of unknown version" && path == tools.installed(tool) ? "installed" : found
+                guard options.includes("\(tool) \(version)") else { continue }
                 progress.say("preparing \(path)")
                 try attempt(path) {
-                    let version = try runner.version(of: path, environment)
                     switch tool {
-                    case "pasta":
-                        return try setup.pasta(
-                            path, version == "of unknown version" && index == 0 ? "installed" : version)
-                    case "slirp4netns": return try setup.slirp4netns(path, version, index)
-                    default: return try setup.rootlesskit(path, version, index)
+                    case "pasta": try setup.pasta(path, version)
+                    case "slirp4netns": try setup.slirp4netns(path, version, index)
+                    default: try setup.rootlesskit(path, version, index)
                     }
                 }
             }
@@ -107,13 +114,12 @@ final class ForwardScenario: Scenario {
             progress.round("forward", round, options.rounds, elapsed: elapsed, limit: limit)
             for load in loads {
                 for index in forwarders.indices.shuffled(using: &generator) {
-                    do {
-                        for (metric, value) in try run(load, forwarders[index]) {
-                            result.add(value, metric, subject: index, round: round)
-                        }
-                    } catch let error as BenchError {
-                        result.subjects[index].failures.append("\(load.title): \(error)")
-                    }
+                    guard forwarders[index].offers(load) else { continue }
+                    try measure(load, index, round, from: .local, &result)
+                }
+                guard let remote, load.isRemotable else { continue }
+                for index in forwarders.indices.shuffled(using: &generator) where forwarders[index].offers(load) {
+                    try measure(load, index, round, from: remote, &result)
                 }
             }
             result.rounds = round + 1
@@ -121,11 +127,40 @@ final class ForwardScenario: Scenario {
         progress.end()
     }
 
-    private func run(_ load: ForwardLoad, _ forwarder: Forwarder) throws -> [(MetricReport.Metric, Double)] {
-        let client = try load.client(
-            tools, bulkPort: forwarder.bulkPort, loadPort: forwarder.loadPort, seconds: options.loadSeconds,
-            congestionControl: options.congestionControl,
-            setup.holder.environment)
+    private func measure(
+        _ load: ForwardLoad, _ index: Int, _ round: Int, from position: ClientPosition, _ result: inout MetricReport
+    ) throws {
+        let isRemote = position.namespace != nil
+        do {
+            for (metric, value) in try run(load, forwarders[index], from: position) {
+                let id = isRemote ? "remote-" + metric.id : metric.id
+                let title = isRemote ? "client on another host: " + metric.title : metric.title
+                result.add(
+                    value, Metric(id: id, title: title, unit: metric.unit, better: metric.better), subject: index,
+                    round: round)
+            }
+        } catch let error as BenchError {
+            result.subjects[index].failures.append("\(load.title)\(isRemote ? " from another host" : ""): \(error)")
+        }
+    }
+
+    private func run(
+        _ load: ForwardLoad, _ forwarder: Forwarder, from position: ClientPosition
+    ) throws -> [(Metric, Double)] {
+        switch load.kind {
+        case .memory: return try memory(load, forwarder)
+        case .idle:
+            let before = forwarder.wakeUps()
+            try runner.pause(milliseconds: 2000)
+            let metric = Metric(id: load.id, title: load.title, unit: "/s", better: .lower)
+            return [(metric, (forwarder.wakeUps() - before) / 2)]
+        default: break
+        }
+        guard
+            let client = try load.client(
+                tools, forwarder.ports, from: position, seconds: options.loadSeconds,
+                congestionControl: options.congestionControl, setup.holder.environment)
+        else { return [] }
         let machine = Forwarder.machineCPU()
         let carriers = forwarder.carrierCPU()
         let outcome = try runner.run(client, capturesOutput: true)
@@ -133,6 +168,7 @@ final class ForwardScenario: Scenario {
         let all = Double(Forwarder.machineCPU() - machine)
         guard outcome.status == 0 else { throw BenchError(ProcessRunner.reason(outcome)) }
         let figures = try load.figures(outcome.output)
+        guard load.costsTime else { return figures.values }
         // A load that the forwarder's processes had no part in has gone another way.
         if !forwarder.carriers.isEmpty, carried < options.loadSeconds * 1e9 * 0.005 {
             throw BenchError("its processes used no time: something else carried the traffic")
@@ -143,5 +179,22 @@ final class ForwardScenario: Scenario {
         }
         values.append(load.cpuMetric("machine", "machine-cpu", nanoseconds: all, amount: figures.amount))
         return values
+    }
+
+    /// What the forwarder's processes hold while its connections are open and silent.
+    private func memory(_ load: ForwardLoad, _ forwarder: Forwarder) throws -> [(Metric, Double)] {
+        var input: Int32?
+        if let client = try load.client(
+            tools, forwarder.ports, from: .local, seconds: options.loadSeconds, setup.holder.environment)
+        {
+            input = try runner.startResident(client).input
+        }
+        let resident = forwarder.residentMemory()
+        if let input {
+            close(input)
+            // The next load must not meet the ends of these connections.
+            try runner.pause(milliseconds: 300)
+        }
+        return [(Metric(id: load.id, title: load.title, unit: "MiB", better: .lower), resident)]
     }
 }

@@ -5,11 +5,34 @@ import Foundation
 /// A way from two ports of the host's loopback to an iperf3 server and a net-load server somewhere else.
 struct Forwarder {
     let name: String
-    let bulkPort: Int
-    let loadPort: Int
+    let ports: ForwardPorts
     /// The processes that carry the bytes; empty for the host's loopback itself.
     var carriers: [Int32] = []
     var note: String?
+
+    /// Whether the load has a server behind this forwarder.
+    func offers(_ load: ForwardLoad) -> Bool {
+        if case .throughput = load.kind { return ports.bulk != 0 }
+        return load.costsTime || !carriers.isEmpty || load.id == "refusal" && ports.closed != 0
+    }
+
+    /// Resident memory of the carriers in MiB: VmRSS, proc_pid_status(5).
+    func residentMemory() -> Double { carriers.reduce(0) { $0 + Self.status($1, "VmRSS") } / 1024 }
+
+    /// How often the carriers have gone to sleep so far.
+    func wakeUps() -> Double {
+        carriers.reduce(0) { sum, pid in
+            let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+            return threads.reduce(sum) { $0 + Self.status(pid, "voluntary_ctxt_switches", thread: $1) }
+        }
+    }
+
+    private static func status(_ pid: Int32, _ field: String, thread: String? = nil) -> Double {
+        let path = thread.map { "/proc/\(pid)/task/\($0)/status" } ?? "/proc/\(pid)/status"
+        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix(field + ":") }
+        return line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Double($0) } ?? 0
+    }
 
     /// CPU time of the carriers so far, in nanoseconds: /proc/PID/schedstat, first field.
     func carrierCPU() -> UInt64 {
@@ -36,19 +59,26 @@ struct Forwarder {
 /// Makes forwarders.
 struct ForwarderSetup {
     /// Inside the pod; on the host for loopback.
-    static let (bulk, load) = (5201, 7000)
+    static let (bulk, load, closed) = (5201, 7000, 9)
 
     let tools: Tools
     let workspace: Workspace
     let runner: ProcessRunner
     let holder: UserNamespace
+    /// Where the ports are published.
+    let address: String
+
+    private static func freePorts() -> ForwardPorts {
+        ForwardPorts(
+            bulk: Int(cbench_free_port()), load: Int(cbench_free_port()), closed: Int(cbench_free_port()))
+    }
 
     // MARK: The limit
 
     func loopback() throws -> Forwarder {
-        let forwarder = Forwarder(
-            name: "loopback", bulkPort: Int(cbench_free_port()), loadPort: Int(cbench_free_port()))
-        _ = try runner.startResident(shell(servers(forwarder.bulkPort, forwarder.loadPort), holder.environment))
+        let forwarder = Forwarder(name: "loopback", ports: Self.freePorts())
+        _ = try runner.startResident(
+            shell(servers(forwarder.ports.bulk, forwarder.ports.load), holder.environment))
         return forwarder
     }
 
@@ -57,13 +87,13 @@ struct ForwarderSetup {
     /// A pod with two published ports and a container for each server. The container sees the host's /usr for iperf3 and
     /// its libraries.
     func engine(_ engine: ContainerEngine) throws -> Forwarder {
-        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        let ports = Self.freePorts()
         let carriers = engine.name.hasPrefix("samara") ? ["samara-net"] : ["rootlessport", "pasta", "passt"]
         return try started(engine.name, ports, carriers) {
             try runner.output(
                 engine.command(
-                    "pod", "create", "--name", "forward", "-p", "127.0.0.1:\(ports.0):\(Self.bulk)", "-p",
-                    "127.0.0.1:\(ports.1):\(Self.load)"))
+                    "pod", "create", "--name", "forward", "-p", "\(address):\(ports.bulk):\(Self.bulk)", "-p",
+                    "\(address):\(ports.load):\(Self.load)", "-p", "\(address):\(ports.closed):\(Self.closed)"))
             guard let iperf = tools.installed("iperf3") else { throw BenchError("iperf3 is not installed") }
             let linker = try Self.dynamicLinker()
             try runner.output(
@@ -78,24 +108,39 @@ struct ForwarderSetup {
         }
     }
 
+    /// The net-load server alone, with the listening socket of the host: native speed for programs that can take it.
+    func activated(_ engine: ContainerEngine) throws -> Forwarder {
+        let port = Int(cbench_free_port())
+        try runner.output(
+            engine.command(
+                "run", "-d", "--network", "none", "-p", "\(address):\(port):\(Self.load),mode=activate", "-v",
+                "\(tools.programFolder):/programs:ro", ContainerEngine.image, "/programs/net-load", "serve",
+                "\(Self.load)"))
+        runner.adoptResidents()
+        let forwarder = Forwarder(
+            name: engine.name + " mode=activate", ports: ForwardPorts(bulk: 0, load: port, closed: 0))
+        try awaitServers(forwarder)
+        return forwarder
+    }
+
     // MARK: Bare forwarders
 
     func pasta(_ path: String, _ version: String) throws -> Forwarder {
-        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        let ports = Self.freePorts()
         return try started("pasta \(version)", ports, ["pasta", "passt"]) {
             _ = try runner.startResident(
                 Command(
                     path: path,
                     arguments: [
                         "--foreground", "--config-net", "-t",
-                        "127.0.0.1/\(ports.0):\(Self.bulk),\(ports.1):\(Self.load)", "-u", "none",
-                        "-T", "none", "-U", "none", "--", "/bin/sh", "-c", servers(Self.bulk, Self.load),
+                        "\(address)/\(ports.bulk):\(Self.bulk),\(ports.load):\(Self.load),\(ports.closed):\(Self.closed)",
+                        "-u", "none", "-T", "none", "-U", "none", "--", "/bin/sh", "-c", servers(Self.bulk, Self.load),
                     ], environment: holder.environment))
         }
     }
 
     func slirp4netns(_ path: String, _ version: String, _ index: Int) throws -> Forwarder {
-        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        let ports = Self.freePorts()
         return try started("slirp4netns \(version)", ports, ["slirp4netns"]) {
             let pod = try holder.hold(["--namespaces", "user,net", "--no-capabilities", "--hold"])
             let socket = workspace.path + "/slirp\(index)"
@@ -114,17 +159,19 @@ struct ForwarderSetup {
                         "-U", "--preserve-credentials", "-n", "-t", "\(pod.pid)", "/bin/sh", "-c",
                         servers(Self.bulk, Self.load),
                     ], environment: holder.environment))
-            for (host, guest) in [(ports.0, Self.bulk), (ports.1, Self.load)] {
+            for (host, guest) in [
+                (ports.bulk, Self.bulk), (ports.load, Self.load), (ports.closed, Self.closed),
+            ] {
                 try request(
                     socket,
-                    #"{"execute":"add_hostfwd","arguments":{"proto":"tcp","host_addr":"127.0.0.1","host_port":\#(host),"guest_port":\#(guest)}}"#
+                    #"{"execute":"add_hostfwd","arguments":{"proto":"tcp","host_addr":"\#(address)","host_port":\#(host),"guest_port":\#(guest)}}"#
                 )
             }
         }
     }
 
     func rootlesskit(_ path: String, _ version: String, _ index: Int) throws -> Forwarder {
-        let ports = (Int(cbench_free_port()), Int(cbench_free_port()))
+        let ports = Self.freePorts()
         var environment = holder.environment
         // It starts slirp4netns by name: the newer with the newer.
         if let folder = tools.newerFolder, path.hasPrefix(folder) {
@@ -137,7 +184,8 @@ struct ForwarderSetup {
                     arguments: [
                         "--state-dir", workspace.path + "/rootlesskit\(index)", "--net=slirp4netns", "--mtu=65520",
                         "--disable-host-loopback", "--copy-up=/etc", "--port-driver=builtin", "-p",
-                        "127.0.0.1:\(ports.0):\(Self.bulk)/tcp", "-p", "127.0.0.1:\(ports.1):\(Self.load)/tcp",
+                        "\(address):\(ports.bulk):\(Self.bulk)/tcp", "-p", "\(address):\(ports.load):\(Self.load)/tcp",
+                        "-p", "\(address):\(ports.closed):\(Self.closed)/tcp",
                         "/bin/sh", "-c",
                         servers(Self.bulk, Self.load),
                     ], environment: environment))
@@ -157,12 +205,12 @@ struct ForwarderSetup {
     /// Runs `body` and finds which of the new processes are the ones that carry the bytes; then waits until both
     /// servers answer through the ports.
     private func started(
-        _ name: String, _ ports: (Int, Int), _ carriers: [String], _ body: () throws -> Void
+        _ name: String, _ ports: ForwardPorts, _ carriers: [String], _ body: () throws -> Void
     ) throws -> Forwarder {
         let before = runner.descendants()
         try body()
         runner.adoptResidents()
-        var forwarder = Forwarder(name: name, bulkPort: ports.0, loadPort: ports.1)
+        var forwarder = Forwarder(name: name, ports: ports)
         try awaitServers(forwarder)
         forwarder.carriers = runner.descendants().subtracting(before).filter { pid in
             let comm = ((try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) ?? "").trimmingCharacters(
@@ -178,11 +226,13 @@ struct ForwarderSetup {
 
     private func awaitServers(_ forwarder: Forwarder) throws {
         let deadline = cbench_now_ns() + 10_000_000_000
-        let checks = [ForwardLoad.all[4], ForwardLoad.all[0]]
+        let checks = ["rr", "bulk"].compactMap(ForwardLoad.named).filter(forwarder.offers)
         for check in checks {
             while true {
-                var command = try check.client(
-                    tools, bulkPort: forwarder.bulkPort, loadPort: forwarder.loadPort, seconds: 1, holder.environment)
+                guard
+                    var command = try check.client(
+                        tools, forwarder.ports, from: .local, seconds: 1, holder.environment)
+                else { break }
                 // A single exchange is enough here.
                 command.arguments = command.arguments.map { $0 == "1.0" ? "0.01" : $0 }
                 command.timeLimitSeconds = 5
