@@ -37,6 +37,8 @@ public struct IPAddress: Hashable, Sendable {
     package var raw: in6_addr { unsafeBitCast((high.bigEndian, low.bigEndian), to: in6_addr.self) }
 
     public static let anyIPv4 = IPAddress(ipv4: 0)
+    public static let loopbackIPv4 = IPAddress(ipv4: 0x7f00_0001)
+    public static let loopbackIPv6 = IPAddress(high: 0, low: 1)
     public static let anyIPv6 = IPAddress(high: 0, low: 0)
 
     public var isIPv4: Bool { high == 0 && low >> 32 == 0xffff }

@@ -10,6 +10,8 @@ public struct PublishedListener: Equatable, Sendable {
     public var hostPort: UInt16
     /// The port inside the pod.
     public var podPort: UInt16
+    /// Whether the port is that of the pod's loopback address instead of its own.
+    public var targetsLoopback = false
 
     public init(transport: Socket.Transport, hostIP: IPAddress, hostPort: UInt16, podPort: UInt16) {
         self.transport = transport

@@ -137,6 +137,7 @@ extension NetRequest {
             writer.put(listener.hostIP)
             writer.put(listener.hostPort)
             writer.put(listener.podPort)
+            writer.put(UInt8(listener.targetsLoopback ? 1 : 0))
         }
         return writer.bytes
     }
@@ -147,10 +148,12 @@ extension NetRequest {
         for _ in 0..<count {
             guard let number = reader.take(UInt8.self), let transport = Socket.Transport(rawValue: number),
                 let hostIP = reader.takeAddress(), let hostPort = reader.take(UInt16.self),
-                let podPort = reader.take(UInt16.self)
+                let podPort = reader.take(UInt16.self), let loopback = reader.take(UInt8.self), loopback < 2
             else { return nil }
-            listeners.append(
-                PublishedListener(transport: transport, hostIP: hostIP, hostPort: hostPort, podPort: podPort))
+            var listener = PublishedListener(
+                transport: transport, hostIP: hostIP, hostPort: hostPort, podPort: podPort)
+            listener.targetsLoopback = loopback == 1
+            listeners.append(listener)
         }
         return listeners
     }

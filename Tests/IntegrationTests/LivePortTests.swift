@@ -87,7 +87,7 @@ extension Integration {
                 (["pod", "create", "-p", "8080:80,mode=activate"], "give it to the container"),
                 (["create", "-p", "80,mode=activate", "busybox"], "needs a host port"),
                 (["create", "--pid", "host", "-p", "8080:80,mode=activate", "busybox"], "pid namespace"),
-                (["create", "-p", "8080:80,mode=other", "busybox"], "mode=activate or mode=forward"),
+                (["create", "-p", "8080:80,mode=other", "busybox"], "mode=forward, mode=loopback or mode=activate"),
                 (["create", "-p", "mode=activate", "busybox"], "behind a port"),
             ] {
                 let result = try samara.run(arguments)

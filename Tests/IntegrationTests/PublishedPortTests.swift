@@ -116,6 +116,24 @@ extension Integration {
             }
         }
 
+        /// A service that listens on the pod's loopback only is for the pod; from outside it is reached where the port
+        /// says so, and even there its clients do not look like the pod itself.
+        @Test func theLoopbackOfAPodIsReachedWhenAsked() throws {
+            let (own, loopback) = (try freePort(), try freePort())
+            try samara.succeed(
+                "pod", "create", "--name", "mypod", "-p", "\(own):80", "-p", "\(loopback):80,mode=loopback")
+            try samara.succeed(
+                "run", "-d", "--pod", "mypod", "--name", "web", "busybox", "sh", "-c",
+                "mkdir -p /w/cgi-bin; printf '#!/bin/sh\necho; echo $REMOTE_ADDR' >/w/cgi-bin/who; chmod +x /w/cgi-bin/who; exec httpd -f -p 127.0.0.1:80 -h /w"
+            )
+            try waitForListener("web", 80)
+            #expect(try samara.fetch(own).status != 0)
+            let who = try samara.fetch(loopback, "/cgi-bin/who")
+            #expect(who.stdout.contains("10.0.2.2") && who.status == 0, "\(who)")
+            // The IPv6 client reaches the service, which has no IPv6, as IPv4's.
+            #expect(try samara.fetch(loopback, "/cgi-bin/who", host: "[::1]").stdout.contains("10.0.2.2"))
+        }
+
         @Test func twoHundredConnectionsAtOnce() throws {
             let port = try freePort()
             try samara.succeed("pod", "create", "--name", "mypod", "-p", "\(port):80")

@@ -37,11 +37,15 @@ extension Engine {
         var last = 0..<0
         for text in texts {
             if text.hasPrefix("mode=") {
-                guard !last.isEmpty, text == "mode=activate" || text == "mode=forward" else {
+                guard !last.isEmpty, ["mode=activate", "mode=forward", "mode=loopback"].contains(text) else {
                     throw EngineError(
-                        "invalid port \"\(text)\": behind a port, mode=activate or mode=forward can be given")
+                        "invalid port \"\(text)\": behind a port, mode=forward, mode=loopback or mode=activate can be given"
+                    )
                 }
-                for index in last where text == "mode=activate" { try activate(&ports[index]) }
+                for index in last {
+                    ports[index].targetsLoopback = text == "mode=loopback"
+                    if text == "mode=activate" { try activate(&ports[index]) }
+                }
                 continue
             }
             do {

@@ -83,6 +83,8 @@ public struct PortRecord: Sendable, Equatable {
     public var transport: String
     /// mode=activate: the container's program gets the socket itself.
     public var isActivated = false
+    /// mode=loopback: it leads to the loopback address of the container's network.
+    public var targetsLoopback = false
 
     public init(hostIP: String, hostPort: UInt16, containerPort: UInt16, range: UInt16, transport: String) {
         self.hostIP = hostIP
@@ -98,13 +100,14 @@ public struct PortRecord: Sendable, Equatable {
             containerPort: UInt16(clamping: json.number("containerPort")),
             range: UInt16(clamping: max(1, json.number("range"))), transport: json.text("transport"))
         isActivated = json.flag("activated")
+        targetsLoopback = json.flag("loopback")
     }
 
     var json: JSON {
         [
             "hostIP": .string(hostIP), "hostPort": .int(Int64(hostPort)), "containerPort": .int(Int64(containerPort)),
             "range": .int(Int64(range)), "transport": .string(transport),
-            "activated": .bool(isActivated),
+            "activated": .bool(isActivated), "loopback": .bool(targetsLoopback),
         ]
     }
 }

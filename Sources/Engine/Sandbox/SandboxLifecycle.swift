@@ -202,11 +202,14 @@ extension PortRecord {
         self.init(
             hostIP: port.hostIP, hostPort: port.hostPort, containerPort: port.containerPort, range: port.range,
             transport: port.protocol.rawValue)
+        targetsLoopback = port.targetsLoopback
     }
 
     var published: PublishedPort {
-        PublishedPort(
+        var port = PublishedPort(
             hostIP: hostIP, hostPort: hostPort, containerPort: containerPort, range: range,
             protocol: transport == "udp" ? .udp : .tcp)
+        port.targetsLoopback = targetsLoopback
+        return port
     }
 }

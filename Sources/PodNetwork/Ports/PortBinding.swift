@@ -113,6 +113,7 @@ private struct HostSocket: ~Copyable {
             var bound = try bindAny(port, number, transport)
             bound.listener.hostPort = try Socket.localAddress(bound.socket.raw).port
             bound.listener.podPort = port.containerPort + offset
+            bound.listener.targetsLoopback = port.targetsLoopback
             return bound
         } catch {
             throw BindFailure.describe(port, number, error)

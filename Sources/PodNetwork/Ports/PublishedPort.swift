@@ -21,6 +21,8 @@ public struct PublishedPort: Equatable, Hashable, Sendable {
     /// How many consecutive ports, at least 1.
     public var range: UInt16
     public var `protocol`: `Protocol`
+    /// Whether it leads to the pod's loopback address, so that services that listen only there are reached.
+    public var targetsLoopback = false
 
     public init(hostIP: String, hostPort: UInt16, containerPort: UInt16, range: UInt16 = 1, protocol: `Protocol`) {
         self.hostIP = hostIP

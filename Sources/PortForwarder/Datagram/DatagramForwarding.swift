@@ -130,7 +130,7 @@ extension PortForwarder {
         let byIPv4 = client.ip.isIPv4 || datagrams.flows[slot].prefersIPv4 || configuration.podIPv6 == nil
         let isReplaced = needsGatewaySource(client.ip) || byIPv4 != client.ip.isIPv4
         let gateway = byIPv4 ? configuration.gatewayIPv4 : configuration.gatewayIPv6
-        let target = byIPv4 ? configuration.podIPv4 : configuration.podIPv6
+        let target = target(byIPv4 ? .ipv4 : .ipv6, listeners[listener.slot].published.targetsLoopback)
         guard let gateway, let target, transfer.hasOverflow else { return false }
         let source = isReplaced ? gateway : client.ip
         let token = Self.token(.datagram, slot: slot, generation: datagrams.flows.generation(slot))

@@ -47,7 +47,7 @@ extension PortForwarder {
     /// Accepts up to `limit` connections. True if there may be more.
     private mutating func accept(_ slot: UInt32, _ limit: Int, _ quota: inout Int) -> Bool {
         let listener = listeners[slot].socket.raw
-        let podPort = listeners[slot].published.podPort
+        let published = listeners[slot].published
         for _ in 0..<limit {
             if isAcceptBlocked { return true }
             var peer = sockaddr_in6()
@@ -55,7 +55,7 @@ extension PortForwarder {
             if raw >= 0 {
                 quota -= 1
                 counters.tcpAccepted += 1
-                start(OwnedFD(raw), SocketAddress(raw: peer), podPort)
+                start(OwnedFD(raw), SocketAddress(raw: peer), published)
                 continue
             }
             switch lastErrno() {
@@ -83,11 +83,16 @@ extension PortForwarder {
         if retryTimer.isNone { retryTimer = timers.arm(at: now + 100, Self.token(.retryTimer)) }
     }
 
-    private mutating func start(_ client: consuming OwnedFD, _ address: SocketAddress, _ podPort: UInt16) {
+    private mutating func start(
+        _ client: consuming OwnedFD, _ address: SocketAddress, _ published: PublishedListener
+    ) {
         // The host's own congestion control may pace (bbr). That is for paths that lose; towards this machine it only
         // costs, so listeners have reno, and a client from elsewhere gets the host's choice back.
         if let hostCongestion, !address.ip.isLoopback { Socket.set(client.raw, hostCongestion) }
-        let slot = flows.insert(Flow(client: client, address: address, podPort: podPort))
+        let slot = flows.insert(
+            Flow(
+                client: client, address: address, podPort: published.podPort,
+                targetsLoopback: published.targetsLoopback))
         connect(slot)
     }
 }

@@ -19,16 +19,24 @@ extension PortForwarder {
             || address == configuration.podIPv4 || address == configuration.podIPv6
     }
 
+    /// Where the pod is reached: at its own address, or at its loopback's when that was asked for. Nil without IPv6.
+    func target(_ family: KeeperRequest.Family, _ toLoopback: Bool) -> IPAddress? {
+        let pod = family == .ipv4 ? configuration.podIPv4 : configuration.podIPv6
+        return toLoopback && pod != nil ? (family == .ipv4 ? .loopbackIPv4 : .loopbackIPv6) : pod
+    }
+
     /// Nil when the attempt does not apply to this client.
-    private func route(_ attempt: Flow.Attempt, _ client: SocketAddress, _ podPort: UInt16) -> Route? {
+    private func route(_ attempt: Flow.Attempt, _ slot: UInt32) -> Route? {
+        let (client, podPort) = (flows[slot].clientAddress, flows[slot].podPort)
+        let toLoopback = flows[slot].targetsLoopback
         let address = client.ip
         if attempt == .gatewayIPv4 {
             if address.isIPv4 { return nil }
             return Route(
                 family: .ipv4, source: SocketAddress(configuration.gatewayIPv4, port: 0),
-                target: SocketAddress(configuration.podIPv4, port: podPort))
+                target: SocketAddress(target(.ipv4, toLoopback) ?? configuration.podIPv4, port: podPort))
         }
-        let pod = address.isIPv4 ? configuration.podIPv4 : configuration.podIPv6
+        let pod = target(address.isIPv4 ? .ipv4 : .ipv6, toLoopback)
         let gateway = address.isIPv4 ? configuration.gatewayIPv4 : configuration.gatewayIPv6
         guard let pod, let gateway else { return nil }
         let isReplaced = attempt == .gateway || needsGatewaySource(address)
@@ -44,7 +52,7 @@ extension PortForwarder {
     mutating func connect(_ slot: UInt32) {
         while true {
             let attempt = flows[slot].attempt
-            guard let route = route(attempt, flows[slot].clientAddress, flows[slot].podPort),
+            guard let route = route(attempt, slot),
                 !pool.isUnavailable(route.family)
             else {
                 if nextAttempt(slot) { continue }
@@ -80,7 +88,7 @@ extension PortForwarder {
         while let next = Flow.Attempt(rawValue: flows[slot].attempt.rawValue + 1) {
             flows[slot].attempt = next
             if next == .gateway, isReplaced { continue }
-            if route(next, flows[slot].clientAddress, flows[slot].podPort) != nil { return true }
+            if route(next, slot) != nil { return true }
         }
         return false
     }
@@ -113,7 +121,7 @@ extension PortForwarder {
 
     /// The answer of the pod to a connect that was under way.
     mutating func connectingPodEvent(_ slot: UInt32) {
-        guard let route = route(flows[slot].attempt, flows[slot].clientAddress, flows[slot].podPort) else { return }
+        guard let route = route(flows[slot].attempt, slot) else { return }
         switch Socket.connect(flows[slot].podFD, route.target) {
         case .inProgress: return
         case .connected: establish(slot)

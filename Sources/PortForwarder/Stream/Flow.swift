@@ -42,6 +42,7 @@ struct Flow: ~Copyable {
     /// In `resetting`: when the reset is sent in any case.
     var resetDeadline: UInt64 = 0
     let podPort: UInt16
+    let targetsLoopback: Bool
     let clientAddress: SocketAddress
     var client: OwnedFD?
     var pod: OwnedFD?
@@ -52,10 +53,11 @@ struct Flow: ~Copyable {
     /// In `established` the start of keepalive, in `resetting` the next look at the queue.
     var timer = TimerID.none
 
-    init(client: consuming OwnedFD, address: SocketAddress, podPort: UInt16) {
+    init(client: consuming OwnedFD, address: SocketAddress, podPort: UInt16, targetsLoopback: Bool) {
         self.client = consume client
         clientAddress = address
         self.podPort = podPort
+        self.targetsLoopback = targetsLoopback
     }
 
     /// -1 when closed.
