@@ -35,7 +35,7 @@ private func creation(_ arguments: ParsedArguments, _ context: RuntimeContext) t
     request.preservedDescriptors = try descriptorCount(arguments)
     request.entersRootByPivot = !arguments.bool("no-pivot")
     request.joinsNewKeyring = !arguments.bool("no-new-keyring")
-    request.usesCgroups = context.usesCgroups
+    request.cgroupManager = context.cgroupManager
     return request
 }
 
@@ -83,17 +83,19 @@ func runCommand() -> Command<RuntimeContext> {
             }
             // Signals that arrive during the set-up are forwarded after it.
             let signals = isDetached ? nil : try ForegroundSession.blockSignals()
-            var created = try ContainerCreation(request, root: try context.root(), warn: context.warn).run()
-            let container = try context.container(request.id)
-            do { try container.start() } catch {
+            request.startsAtOnce = true
+            let root = try context.root()
+            var created = try ContainerCreation(request, root: root, warn: context.warn).run()
+            let container = try BundleContainer(created, root: root, warn: context.warn)
+            do { try container.start(&created) } catch {
                 try? Process.signal(created.pidfd, SIGKILL)
                 _ = try? Process.wait(created.pidfd)
-                try? container.delete(force: true)
+                try? container.deleteEnded()
                 throw error
             }
             guard let signals else { return 0 }
             let status = try ForegroundSession(signals).follow(created.pidfd, terminal: created.terminal.take())
-            if !arguments.bool("keep") { try container.delete(force: true) }
+            if !arguments.bool("keep") { try container.deleteEnded() }
             return status.code
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Arguments
+import CLinux
 import ContainerRuntime
 import JSON
 import LinuxSystem
@@ -49,7 +50,7 @@ func updateCommand() -> Command<RuntimeContext> {
             if let path = arguments.stringIfSet("resources") {
                 let bytes = try describing("open", path) { () throws(Errno) in
                     try path == "-"
-                        ? File.readAll(try File.open("/dev/stdin", 0), limit: 4 << 20) : File.read(path, limit: 4 << 20)
+                        ? File.readAll(OwnedFD(try checked(dup(0))), limit: 4 << 20) : File.read(path, limit: 4 << 20)
                 }
                 resources = try RuntimeResources(bytes: bytes)
             }

@@ -72,7 +72,7 @@ struct RuntimeContext: Sendable {
     let commandLine: [String]
     let log: RuntimeLog
     private let rootPath: String?
-    let usesCgroups: Bool
+    let cgroupManager: CgroupManager
 
     init(commandLine: [String], flags: ParsedArguments) {
         self.commandLine = commandLine
@@ -80,7 +80,8 @@ struct RuntimeContext: Sendable {
             path: flags.stringIfSet("log"), isJSON: flags.string("log-format") == "json", isVerbose: flags.bool("debug")
         )
         rootPath = flags.stringIfSet("root")
-        usesCgroups = flags.string("cgroup-manager") != "disabled"
+        let manager = CgroupManager(rawValue: flags.string("cgroup-manager")) ?? .files
+        cgroupManager = flags.bool("systemd-cgroup") ? .systemd : manager
     }
 
     func root() throws(RuntimeError) -> StateRoot { try StateRoot(rootPath) }
@@ -124,14 +125,11 @@ private func globalFlags() -> [Flag] {
         ).inherited(),
         Flag.string("log-level", default: "warning", help: "Least severity that is logged").inherited(),
         Flag.bool("debug", help: "Log more").inherited(),
-        Flag.custom(
-            "systemd-cgroup", typeName: "bool", default: "false", help: "Only false: systemd cgroups are not supported",
-            problem: oneOf(["false"], "systemd cgroups are not supported; use the cgroupfs manager")
-        ).implying("true").inherited(),
+        Flag.bool("systemd-cgroup", help: "The same as --cgroup-manager systemd").inherited(),
         Flag.custom(
             "cgroup-manager", typeName: "string", default: "cgroupfs",
-            help: "cgroupfs, or disabled for no cgroup at all",
-            problem: oneOf(["cgroupfs", "disabled"], "must be cgroupfs or disabled; systemd cgroups are not supported")
+            help: "Who makes cgroups: cgroupfs, systemd, or disabled for none",
+            problem: oneOf(["cgroupfs", "systemd", "disabled"], "must be cgroupfs, systemd or disabled")
         ).inherited(),
         Flag.custom(
             "rootless", typeName: "string", default: "auto", help: "Only auto and the value that is true",

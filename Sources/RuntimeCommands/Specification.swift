@@ -51,13 +51,13 @@ private enum Features {
             "linux": [
                 "namespaces": texts(RuntimeNamespace.Kind.allCases.map(\.rawValue).sorted()),
                 "capabilities": texts(CapabilitySets.names(CapabilitySets.all.bounding)),
-                "cgroup": ["v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true],
+                "cgroup": ["v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true],
                 "seccomp": [
                     "enabled": true,
                     "actions": texts([
                         "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
                         "SCMP_ACT_KILL_THREAD",
-                        "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
+                        "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
                     ]),
                     "operators": texts([
                         "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
@@ -68,13 +68,15 @@ private enum Features {
                     ]),
                     "knownFlags": texts([
                         "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
                     ]),
                     "supportedFlags": texts([
                         "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
                     ]),
                 ],
                 "apparmor": ["enabled": true], "selinux": ["enabled": true], "intelRdt": ["enabled": false],
-                "mountExtensions": ["idmap": ["enabled": false]],
+                "mountExtensions": ["idmap": ["enabled": true]],
             ],
         ]
     }

@@ -74,6 +74,33 @@ extension Integration {
             #expect(result.stderr.contains("outside of the container's root"), "\(result)")
         }
 
+        /// The same for a further process.
+        @Test func aFurtherProcessReachesNoDescriptorOfTheHost() throws {
+            let bundle = try RuntimeBundle()
+            bundle.setProcess("args", ["sleep", "1000"])
+            try bundle.create(detachedRun: true)
+            for number in 3...12 {
+                let result = try bundle.run("exec", "--cwd", "/proc/self/fd/\(number)", "c", "pwd")
+                #expect(result.status != 0 && result.stdout.isEmpty, "descriptor \(number): \(result)")
+            }
+            let open = try bundle.succeed("exec", "c", "sh", "-c", "for f in /proc/self/fd/*; do echo ${f##*/}; done")
+            #expect(Set(open.split(separator: "\n")).isSubset(of: ["0", "1", "2", "3", "10"]), "\(open)")
+        }
+
+        /// CVE-2016-9962: what waits inside a container holds no file or directory of the host.
+        @Test func aWaitingProcessHoldsNothingOfTheHost() throws {
+            let bundle = try RuntimeBundle()
+            bundle.setProcess("args", ["sleep", "1000"])
+            try bundle.create()
+            let links = try bundle.succeed(
+                "exec", "c", "sh", "-c", "for f in /proc/1/fd/*; do readlink $f; done 2>&1; readlink /proc/1/cwd")
+            for link in links.split(separator: "\n") {
+                #expect(
+                    ["socket:", "pipe:", "/dev/null", "readlink:"].contains { link.hasPrefix($0) } || link == "/",
+                    "\(links)")
+            }
+        }
+
         /// CVE-2021-30465 and its successors: destinations that are, or become, links.
         @Test func linksInTheImageDoNotMoveMounts() throws {
             let bundle = try RuntimeBundle()
@@ -131,6 +158,53 @@ extension Integration {
             let result = try bundle.run("run", "c")
             #expect(result.status != 0, "\(result)")
             #expect(result.stderr.contains("/" + name))
+        }
+
+        /// CVE-2019-16884: the destination is a link of the image to what must not be covered.
+        @Test(arguments: ["/proc", "/proc/sys/kernel", "proc/self/attr"])
+        func aLinkDoesNotCoverProc(target: String) throws {
+            let bundle = try RuntimeBundle()
+            try FileManager.default.createSymbolicLink(
+                atPath: bundle.rootfs + "/link", withDestinationPath: target)
+            bundle.addMount(["destination": "/link", "type": "tmpfs", "source": "tmpfs"])
+            bundle.shell("echo reached")
+            let result = try bundle.run("run", "c")
+            #expect(result.status != 0 && result.stdout.isEmpty, "\(result)")
+            #expect(result.stderr.contains("/link"), "\(result)")
+        }
+
+        /// CVE-2025-52565: the terminal is bound on what the image has as /dev/console.
+        @Test func aLinkAsConsoleIsRefused() throws {
+            let bundle = try RuntimeBundle()
+            bundle.removeMounts("/dev")
+            bundle.addMount([
+                "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance"],
+            ])
+            try FileManager.default.createDirectory(atPath: bundle.rootfs + "/dev", withIntermediateDirectories: true)
+            try FileManager.default.createSymbolicLink(
+                atPath: bundle.rootfs + "/dev/console", withDestinationPath: "/etc/passwd")
+            bundle.setProcess("terminal", true)
+            bundle.shell("echo reached")
+            let result = try bundle.run("run", "c")
+            #expect(result.status != 0 && !result.stdout.contains("reached"), "\(result)")
+            #expect(result.stderr.contains("terminal"), "\(result)")
+        }
+
+        /// CVE-2021-43784 and its kind: a config that is too deep, in the parsed part and in the one that is cut out.
+        @Test(arguments: ["annotations", "linux"])
+        func aConfigThatIsTooDeepIsRefused(key: String) throws {
+            let bundle = try RuntimeBundle()
+            try bundle.save()
+            let text = try String(contentsOfFile: bundle.folder + "/config.json", encoding: .utf8)
+            let bomb = String(repeating: "[", count: 1 << 20) + String(repeating: "]", count: 1 << 20)
+            let value = key == "linux" ? "{\"seccomp\":{\"defaultAction\":\(bomb)}," : "{\"x\":\(bomb)},\"linux\":{"
+            let marker = try #require(text.range(of: "\"linux\":{") ?? text.range(of: "\"linux\" : {"))
+            let deep = text.replacingCharacters(
+                in: marker, with: key == "linux" ? "\"linux\":" + value : "\"annotations\":" + value)
+            let file = bundle.folder + "/deep.json"
+            try deep.write(toFile: file, atomically: true, encoding: .utf8)
+            let result = try bundle.run("run", "--config", file, "c")
+            #expect(result.status == 1 && result.stderr.contains("nested too deeply"), "\(result.stderr.prefix(300))")
         }
 
         @Test func theImagesNullDeviceIsNotUsed() throws {

@@ -90,6 +90,30 @@ import Testing
         return nil
     }
 
+    /// The kernel refuses a program with an instruction that no path reaches, such as one behind "deny everything".
+    @Test func everyInstructionOfADeviceProgramIsReached() throws {
+        let rules = try RuntimeResources(
+            bytes: Array(
+                """
+                {"devices": [{"allow": true, "type": "c", "access": "rwm"}, {"allow": false, "access": "rwm"},
+                {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
+                {"allow": true, "type": "b", "access": "r"}]}
+                """.utf8)
+        ).devices
+        let code = DeviceProgram.instructions(rules)
+        var reached = Set<Int>()
+        var open = [0]
+        while let index = open.popLast() {
+            guard code.indices.contains(index), reached.insert(index).inserted else { continue }
+            switch UInt8(truncatingIfNeeded: code[index]) {
+            case 0x95: break
+            case 0x55: open += [index + 1, index + 1 + Int(Int16(truncatingIfNeeded: code[index] >> 16))]
+            default: open.append(index + 1)
+            }
+        }
+        #expect(reached == Set(code.indices))
+    }
+
     @Test func theLastMatchingDeviceRuleDecides() throws {
         let rules = try Self.resources(
             """

@@ -63,9 +63,17 @@ import Testing
             ("linux.resources", ["devices": [["allow": true, "access": "rwx"]]], "access"),
             ("hooks", ["prestart": [["path": "relative"]]], "hooks.prestart[0].path"),
             ("hooks", ["poststop": [["path": "/x", "timeout": 0]]], "timeout"),
-            ("linux.seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"], "listenerPath"),
             ("mounts", [["destination": "/x", "type": "bind"]], "source"),
             ("mounts", [["destination": "/x", "type": "tmpfs", "options": ["idmap"]]], "id-mapped"),
+            (
+                "mounts",
+                [
+                    [
+                        "destination": "/x", "type": "bind", "source": "/x",
+                        "uidMappings": [["containerID": 0, "hostID": 1, "size": 1]],
+                    ]
+                ], "together"
+            ),
             ("mounts", [["destination": "/proc", "type": "tmpfs"]], "inside /proc"),
             ("mounts", [["destination": "/proc/self/attr", "type": "tmpfs"]], "inside /proc"),
             ("mounts", [["destination": "//./proc//1", "type": "tmpfs"]], "inside /proc"),

@@ -20,54 +20,67 @@ struct BundleDevices: ~Copyable {
         if isProvided { return }
         let former = umask(0)
         defer { _ = umask(former) }
-        for device in standard {
-            let spec = RuntimeDevice(
-                "/dev/" + device.name, major: device.major, minor: device.minor)
-            // A node that the config lists itself is made with the config's mode.
-            if !config.linux.devices.contains(where: { $0.path == spec.path }) { try make(root, spec) }
-        }
-        for device in config.linux.devices { try make(root, device) }
-        do throws(Errno) {
+        var devices = BundleDevices()
+        do {
             // An image whose /dev is a link must not receive them elsewhere (CVE-2026-41579, CVE-2026-47766).
-            let directory = try root.open("dev", O_PATH | O_DIRECTORY, noFollow: true)
+            let directory = try describing("create the devices in", "/dev") { () throws(Errno) in
+                try root.target("dev", isFile: false, isSpecial: true)
+            }
+            for device in standard {
+                let spec = RuntimeDevice("/dev/" + device.name, major: device.major, minor: device.minor)
+                // A node that the config lists itself is made with the config's mode.
+                if config.linux.devices.contains(where: { $0.path == spec.path }) { continue }
+                try devices.make(spec, device.name, in: directory)
+            }
             for link in links {
-                do { try File.symlink(link.target, link.name, at: directory.raw) } catch .fileExists {
+                do { try File.symlink(link.target, link.name, at: directory.raw) } catch {
                     // The image's own; a container that changes it harms only itself.
+                    if error != .fileExists { throw RuntimeError("create the link", "/dev/" + link.name, error) }
                 }
             }
-        } catch {
-            throw RuntimeError("create the links in", "/dev", error)
+        }
+        // Engines that pass on every device of the host pass on its /dev/ptmx; the container has the one of its devpts.
+        for device in config.linux.devices where device.path != "/dev/ptmx" {
+            let directory = try describing("create the device", device.path) { () throws(Errno) in
+                try root.parent(of: device.path)
+            }
+            try devices.make(device, RootDirectory.lastComponent(device.path), in: directory)
         }
     }
 
-    private static func make(_ root: borrowing RootDirectory, _ device: RuntimeDevice) throws(RuntimeError) {
+    /// false after the first refusal: a user namespace may not make nodes (mknod(2), EPERM).
+    private var canMakeNodes = true
+
+    private mutating func make(
+        _ device: RuntimeDevice, _ name: String, in directory: borrowing OwnedFD
+    ) throws(RuntimeError) {
         do throws(Errno) {
-            let name = RootDirectory.lastComponent(device.path)
-            let directory = try root.parent(of: device.path)
-            if try isThere(device, directory, name) { return }
-            let code = samara_mknodat(
-                directory.raw, name, device.kind.type | device.mode,
-                device.kind == .fifo ? 0 : samara_makedev(device.major, device.minor))
-            if code == 0 {
-                _ = try checked(fchownat(directory.raw, name, device.user, device.group, AT_SYMLINK_NOFOLLOW))
-                _ = try checked(fchmodat(directory.raw, name, device.mode, 0))
-                return
+            if canMakeNodes || device.kind == .fifo {
+                let code = samara_mknodat(
+                    directory.raw, name, device.kind.type | device.mode,
+                    device.kind == .fifo ? 0 : samara_makedev(device.major, device.minor))
+                if code == 0 {
+                    _ = try checked(fchownat(directory.raw, name, device.user, device.group, AT_SYMLINK_NOFOLLOW))
+                    _ = try checked(fchmodat(directory.raw, name, device.mode, 0))
+                    return
+                }
+                let error = lastErrno()
+                if error == .fileExists, try BundleDevices.isThere(device, directory, name) { return }
+                guard error == .notPermitted || error == .fileExists, device.kind != .fifo else { throw error }
+                canMakeNodes = error != .notPermitted
             }
-            // A user namespace may not make nodes: mknod(2), EPERM. The host's node is bound on an empty file instead.
-            guard lastErrno() == .notPermitted, device.kind != .fifo else { throw lastErrno() }
-            try bind(device, directory, name)
+            // The host's node on an empty file instead.
+            try BundleDevices.bind(device, directory, name)
         } catch {
             throw RuntimeError("create the device", device.path, error)
         }
     }
 
+    /// Whether the device is there already; throws EEXIST where something else is.
     private static func isThere(_ device: RuntimeDevice, _ directory: borrowing OwnedFD, _ name: String) throws(Errno)
         -> Bool
     {
-        let status: FileStatus
-        do { status = try File.status(name, follow: false, at: directory.raw) } catch .noSuchFileOrDirectory {
-            return false
-        }
+        let status = try File.status(name, follow: false, at: directory.raw)
         if status.mode & 0o170000 == device.kind.type,
             device.kind == .fifo || status.specialDevice == samara_makedev(device.major, device.minor)
         {
@@ -79,6 +92,11 @@ struct BundleDevices: ~Copyable {
     }
 
     private static func bind(_ device: RuntimeDevice, _ directory: borrowing OwnedFD, _ name: String) throws(Errno) {
+        if samara_mknodat(directory.raw, name, 0o100666, 0) != 0 {
+            let error = lastErrno()
+            guard error == .fileExists else { throw error }
+            if try isThere(device, directory, name) { return }
+        }
         let source = try DetachedMount.copy(device.path, recursive: false)
         let status = try File.status(source)
         // The host's file of that name must be the device that was asked for.
@@ -87,12 +105,9 @@ struct BundleDevices: ~Copyable {
         else {
             throw Errno(rawValue: ENODEV)
         }
-        do {
-            _ = try File.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666, at: directory.raw)
-        } catch .fileExists {}
-        let target = try File.open(name, O_PATH | O_NOFOLLOW, at: directory.raw)
-        guard try File.status(target).isRegular else { throw .fileExists }
-        try DetachedMount.attach(source, on: target)
+        // One component, whose link would not be followed: move_mount(2), MOVE_MOUNT_T_SYMLINKS.
+        _ = try checked(
+            samara_move_mount(source.raw, "", directory.raw, name, UInt32(MOVE_MOUNT_F_EMPTY_PATH)))
     }
 }
 

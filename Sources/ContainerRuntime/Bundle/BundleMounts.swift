@@ -10,17 +10,19 @@ struct BundleMounts: ~Copyable {
     let config: RuntimeConfig
     /// What relative bind sources are relative to.
     let bundle: String
+    let mapped: MappedMounts
 
     func performAll() throws(RuntimeError) {
-        for mount in config.mounts {
-            do throws(Errno) { try perform(mount) } catch {
+        for (index, mount) in config.mounts.enumerated() {
+            do throws(Errno) { try perform(mount, mapped.trees[index]) } catch {
                 let source = mount.isBind ? "`\(mount.source)` to " : ""
                 throw RuntimeError("mount \(source)", mount.destination, error)
             }
         }
     }
 
-    private func perform(_ mount: RuntimeMount) throws(Errno) {
+    /// - Parameter source: the id-mapped copy of the mount's source, if it is to have one.
+    private func perform(_ mount: RuntimeMount, _ source: Int32?) throws(Errno) {
         if mount.isRemount {
             let target = try root.open(mount.destination)
             return try setAttributes(mount, target)
@@ -31,13 +33,26 @@ struct BundleMounts: ~Copyable {
         // Of filesystems that Linux itself shapes, a link of the image at the destination must not move them.
         let isSpecial =
             ["proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"].contains(mount.type) && !mount.isBind
-        let tree = try makeTree(mount)
+        let tree = if let source { OwnedFD(source) } else { try makeTree(mount) }
         if mount.copiesUp, !mount.isBind { try copyUp(mount, tree) }
         try setAttributes(mount, tree)
         let isFile = mount.isBind ? try !File.status(tree).isDirectory : false
-        let target = try root.target(mount.destination, isFile: isFile)
-        if isSpecial { _ = try root.open(mount.destination, O_PATH | O_DIRECTORY, noFollow: true) }
+        let target = try target(mount, isFile: isFile, isSpecial: isSpecial)
         try DetachedMount.attach(tree, on: target)
+    }
+
+    private func target(_ mount: RuntimeMount, isFile: Bool, isSpecial: Bool) throws(Errno) -> OwnedFD {
+        let target = try root.target(mount.destination, isFile: isFile, isSpecial: isSpecial)
+        var status = statfs()
+        _ = try checked(fstatfs(target.raw, &status))
+        // What the config names below /proc was checked with it; a link of the image must not lead there either
+        // (CVE-2019-16884). The number is PROC_SUPER_MAGIC.
+        if UInt32(truncatingIfNeeded: status.f_type) == 0x9fa0,
+            !mount.destination.split(separator: "/").starts(with: ["proc"])
+        {
+            throw .notPermitted
+        }
+        return target
     }
 
     private func makeTree(_ mount: RuntimeMount) throws(Errno) -> OwnedFD {
@@ -48,7 +63,9 @@ struct BundleMounts: ~Copyable {
         switch mount.type {
         case "cgroup", "cgroup2": return try cgroupTree(mount)
         case "proc", "sysfs", "mqueue":
-            do { return try DetachedMount.filesystem(mount.type, options: mount.data) } catch .notPermitted {
+            do {
+                return try DetachedMount.filesystem(mount.type, options: mount.data, attributes: mount.bornWith)
+            } catch .notPermitted {
                 // These show a namespace, and mounting them needs privilege over that namespace; without a namespace
                 // of its own the container sees the host's.
                 let (namespace, host): (RuntimeNamespace.Kind, String) =
@@ -62,14 +79,18 @@ struct BundleMounts: ~Copyable {
             }
         case "devpts": return try pseudoTerminals(mount)
         default:
-            return try DetachedMount.filesystem(mount.type, source: mount.source, options: mount.data)
+            return try DetachedMount.filesystem(
+                mount.type, source: mount.source, options: mount.data, attributes: mount.bornWith)
         }
     }
 
     /// gid=5 is the tty group only where the user namespace maps it; elsewhere the option is dropped.
     private func pseudoTerminals(_ mount: RuntimeMount) throws(Errno) -> OwnedFD {
-        do { return try DetachedMount.filesystem("devpts", options: mount.data) } catch .invalidArgument {
-            return try DetachedMount.filesystem("devpts", options: mount.data.filter { $0.key != "gid" })
+        func make(_ options: [(key: String, value: String?)]) throws(Errno) -> OwnedFD {
+            try DetachedMount.filesystem("devpts", options: options, attributes: mount.bornWith)
+        }
+        do { return try make(mount.data) } catch .invalidArgument {
+            return try make(mount.data.filter { $0.key != "gid" })
         }
     }
 
@@ -89,7 +110,7 @@ struct BundleMounts: ~Copyable {
     private func mountLongOptions(_ mount: RuntimeMount) throws(Errno) {
         let data = mount.data.map { option in option.value.map { "\(option.key)=\($0)" } ?? option.key }.joined(
             separator: ",")
-        let target = try root.target(mount.destination, isFile: false)
+        let target = try target(mount, isFile: false, isSpecial: false)
         let source = mount.source.isEmpty ? mount.type : mount.source
         _ = try checked(CLinux.mount(source, "/proc/self/fd/\(target.raw)", mount.type, 0, data))
         try setAttributes(mount, try root.open(mount.destination))
@@ -110,7 +131,7 @@ struct BundleMounts: ~Copyable {
         var accessTimeClear: UInt64 = 0
         if set & 0x70 != 0 { accessTimeClear = 0x70 }
         if mount.type.hasPrefix("cgroup"), !mount.isBind { set |= UInt64(MOUNT_ATTR_NOSUID) }
-        if set != 0 || clear != 0 {
+        if set & ~mount.bornWith != 0 || clear != 0 {
             try DetachedMount.setAttributes(tree, set: set, clear: clear | accessTimeClear, recursive: false)
         }
         var deep = mount.recursiveAttributes
@@ -122,8 +143,24 @@ struct BundleMounts: ~Copyable {
             let times: UInt64 = (deep.set | deep.clear) & 0x70 != 0 ? 0x70 : 0
             try DetachedMount.setAttributes(tree, set: deep.set, clear: deep.clear | times, recursive: true)
         }
-        for change in mount.propagation.isEmpty ? [(flag: UInt64(1) << 18, isRecursive: true)] : mount.propagation {
+        // A new filesystem is nobody's peer, and neither is a copy in a namespace whose mounts all became private.
+        if mount.propagation.isEmpty, mount.isBind || mount.isRemount, !config.linux.hasPrivateMounts {
+            try DetachedMount.setAttributes(tree, propagation: UInt64(MS_PRIVATE_VALUE), recursive: true)
+        }
+        for change in mount.propagation {
             try DetachedMount.setAttributes(tree, propagation: change.flag, recursive: change.isRecursive)
         }
+    }
+}
+
+extension RuntimeLinux {
+    /// Whether every mount of the new namespace is private before the container's are made: no other is asked for.
+    fileprivate var hasPrivateMounts: Bool { rootPropagation.map { $0.flag == UInt64(MS_PRIVATE_VALUE) } ?? true }
+}
+
+extension RuntimeMount {
+    /// The attributes that a new filesystem is mounted with at once: all, unless something is copied into it first.
+    fileprivate var bornWith: UInt64 {
+        isBind || isRemount || copiesUp || type.hasPrefix("cgroup") ? 0 : attributes.set
     }
 }

@@ -11,6 +11,7 @@ struct BundleRoot {
     var rootfs: String
     /// false moves the mount to / and changes root instead: for a host whose root is a ramdisk.
     var entersByPivot: Bool
+    var mapped: MappedMounts
 
     /// - Parameter beforePivot: runs when everything is mounted and host paths still work: createContainer hooks.
     func enter(_ beforePivot: () throws(RuntimeError) -> Void) throws(RuntimeError) {
@@ -21,7 +22,7 @@ struct BundleRoot {
         let root = try mountRoot()
         do {
             let mounts = BundleMounts(
-                root: RootDirectory(try SetupRoot.duplicate(root)), config: config, bundle: bundle)
+                root: RootDirectory(try SetupRoot.duplicate(root)), config: config, bundle: bundle, mapped: mapped)
             try mounts.performAll()
         }
         let directory = RootDirectory(try SetupRoot.duplicate(root))
@@ -136,8 +137,11 @@ struct BundleRoot {
 
     /// Files are covered by the null device, directories by copies of one empty read-only tmpfs: superblocks are dear.
     private func mask(_ root: borrowing RootDirectory, _ null: borrowing OwnedFD) throws(RuntimeError) {
-        var empty: Int32 = -1
-        defer { if empty >= 0 { close(empty) } }
+        var (empty, cover) = (Int32(-1), Int32(-1))
+        defer {
+            if empty >= 0 { close(empty) }
+            if cover >= 0 { close(cover) }
+        }
         for path in config.linux.maskedPaths {
             try describing("mask", path) { () throws(Errno) in
                 let target: OwnedFD
@@ -145,22 +149,24 @@ struct BundleRoot {
                     if error == .noSuchFileOrDirectory || error == .notDirectory { return }
                     throw error
                 }
-                if try File.status(target).isDirectory {
-                    if empty < 0 {
-                        let tree = try DetachedMount.filesystem(
-                            "tmpfs", options: [("size", "4k"), ("mode", "0755"), ("nr_inodes", "2")],
-                            attributes: UInt64(MOUNT_ATTR_RDONLY))
-                        try DetachedMount.attach(tree, on: target)
-                        empty = tree.release()
-                    } else {
-                        let tree = try DetachedMount.copy("", at: empty, recursive: false)
-                        try DetachedMount.attach(tree, on: target)
-                    }
-                } else {
-                    let tree = try DetachedMount.copy("", at: null.raw, recursive: false)
-                    try DetachedMount.setAttributes(tree, set: UInt64(MOUNT_ATTR_RDONLY), recursive: false)
-                    try DetachedMount.attach(tree, on: target)
+                let isDirectory = try File.status(target).isDirectory
+                let first = isDirectory ? empty : cover
+                if first >= 0 {
+                    // A copy has the attributes of what it is copied from.
+                    return try DetachedMount.attach(
+                        try DetachedMount.copy("", at: first, recursive: false), on: target)
                 }
+                let tree: OwnedFD
+                if isDirectory {
+                    tree = try DetachedMount.filesystem(
+                        "tmpfs", options: [("size", "4k"), ("mode", "0755"), ("nr_inodes", "2")],
+                        attributes: UInt64(MOUNT_ATTR_RDONLY))
+                } else {
+                    tree = try DetachedMount.copy("", at: null.raw, recursive: false)
+                    try DetachedMount.setAttributes(tree, set: UInt64(MOUNT_ATTR_RDONLY), recursive: false)
+                }
+                try DetachedMount.attach(tree, on: target)
+                if isDirectory { empty = tree.release() } else { cover = tree.release() }
             }
         }
     }

@@ -53,7 +53,7 @@ extension BundleContainer {
         } else {
             console = nil
         }
-        var launched = try launch(plan, request.subgroup, hasOwnUser: config.linux.has(.user))
+        var launched = try launch(plan, request.subgroup, config)
         if let console, let master = launched.terminal.take() {
             try describing("send the terminal to", request.consoleSocket ?? "") { () throws(Errno) in
                 _ = try UnixSocket.send(console.raw, Array("/dev/ptmx".utf8), descriptors: [master.raw])
@@ -63,9 +63,10 @@ extension BundleContainer {
         return launched
     }
 
-    private func launch(_ plan: ProcessPlan, _ subgroup: String, hasOwnUser: Bool) throws(RuntimeError)
+    private func launch(_ plan: ProcessPlan, _ subgroup: String, _ config: RuntimeConfig) throws(RuntimeError)
         -> ExecutedProcess
     {
+        let hasOwnUser = config.linux.has(.user)
         let target = try record.open()
         let sync: (first: Int32, second: Int32)
         do { sync = try UnixSocket.pair(type: SOCK_SEQPACKET_VALUE).release() } catch {
@@ -89,6 +90,7 @@ extension BundleContainer {
             waiting: while true {
                 switch try SetupStep.receive(parentEnd.raw) {
                 case .terminal(let master): terminal = OwnedFD(master)
+                case .listener(let fd): try SeccompAgent.hand(OwnedFD(fd), config, record, pid: process.pid)
                 case .failure(let sentence): throw RuntimeError(sentence)
                 case .endOfFile: break waiting
                 case .ready, .go, .pid: throw RuntimeError("the process sent a message out of order")
@@ -134,7 +136,7 @@ private struct ContainerExec {
                     throw RuntimeError("send", "the terminal", error)
                 }
             }
-            let entry = ProcessEntry(plan: plan, isFirst: false)
+            let entry = ProcessEntry(plan: plan, channel: channel)
             _ = samara_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)
             try entry.execute()
         } catch {

@@ -20,7 +20,10 @@ struct ContainerInit {
     var hasOwnUser: Bool
     /// Whether the command is unprivileged, so that only a dumpable process can be joined by `exec`.
     var isUnprivileged: Bool
-    /// Descriptors: the connection to `create`, and the listener for `start`.
+    /// CLONE_NEW* of what this process makes itself while its id maps are being written.
+    var ownNamespaces: UInt64
+    var mapped: MappedMounts
+    /// Descriptors: the connection to `create`, and the listener for `start`; -1 when the same command starts it.
     var channel: Int32
     var listener: Int32
 
@@ -29,11 +32,15 @@ struct ContainerInit {
         do throws(RuntimeError) {
             try assemble()
             try SetupStep.send(.ready, channel)
-            CLinux.close(channel)
-            channel = try awaitStart()
+            if listener >= 0 {
+                CLinux.close(channel)
+                channel = try awaitStart()
+            } else {
+                guard case .go = try SetupStep.receive(channel) else { Process.exitNow(1) }
+            }
             guard let plan else { throw RuntimeError("process: is required to start a container") }
             try HookRunner.run(.startContainer, config.hooks, state: record.state(.created))
-            try ProcessEntry(plan: plan, isFirst: true).execute()
+            try ProcessEntry(plan: plan, channel: channel).execute()
         } catch {
             _ = try? SetupMessage.failure(error.message).send(channel)
             Process.exitNow(1)
@@ -43,6 +50,10 @@ struct ContainerInit {
     private func assemble() throws(RuntimeError) {
         // A command that dies during the set-up takes this process with it.
         _ = samara_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
+        if ownNamespaces != 0 {
+            try SetupStep.check(
+                "create the namespaces of", record.id, samara_unshare(Int32(truncatingIfNeeded: ownNamespaces)))
+        }
         guard case .go = try SetupStep.receive(channel) else { Process.exitNow(1) }
         if let plan { try ProcessEntry.setOOMScore(plan, isInside: false) }
         // The maps are written: nobody needs /proc/PID of this process any more (CVE-2016-9962).
@@ -72,15 +83,16 @@ struct ContainerInit {
         if let name = config.domainname, !name.isEmpty {
             try SetupStep.check("set the domain name", name, samara_setdomainname(name, name.utf8.count))
         }
-        try BundleRoot(config: config, bundle: bundle, rootfs: rootfs, entersByPivot: entersRootByPivot).enter {
-            () throws(RuntimeError) in
+        let root = BundleRoot(
+            config: config, bundle: bundle, rootfs: rootfs, entersByPivot: entersRootByPivot, mapped: mapped)
+        try root.enter { () throws(RuntimeError) in
             var now = record
             now.process.pid = config.linux.isNew(.pid) ? hostPID() : Process.id
             try HookRunner.run(.createContainer, config.hooks, state: now.state(.creating))
         }
         if let plan {
             if plan.process.hasTerminal { try openTerminal(plan) }
-            try ProcessEntry(plan: plan, isFirst: true).prepare()
+            try ProcessEntry(plan: plan, channel: channel).prepare()
         }
         // From here on nobody of ours stays: the process belongs to whoever adopts it.
         _ = samara_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)

@@ -11,15 +11,29 @@ package struct BundleContainer {
     package let record: ContainerRecord
     private let warn: (String) -> Void
 
+    /// The config of a container that this command itself created.
+    private var knownConfig: RuntimeConfig?
+
     package init(_ id: String, root: StateRoot, warn: @escaping (String) -> Void) throws(RuntimeError) {
         directory = try root.directory(id)
         record = try ContainerRecord.read(id, root)
         self.warn = warn
     }
 
+    /// The container that this command created.
+    package init(_ created: borrowing CreatedContainer, root: StateRoot, warn: @escaping (String) -> Void)
+        throws(RuntimeError)
+    {
+        directory = try root.directory(created.record.id)
+        record = created.record
+        knownConfig = created.config
+        self.warn = warn
+    }
+
     package var status: ContainerRecord.Status { record.status(directory) }
 
     package func config() throws(RuntimeError) -> RuntimeConfig {
+        if let knownConfig { return knownConfig }
         let bytes = try describing("read", directory + "/config.json") { () throws(Errno) in
             try File.read(directory + "/config.json", limit: ContainerCreation.configLimit)
         }
@@ -39,9 +53,27 @@ package struct BundleContainer {
         }
         let config = try self.config()
         guard config.process != nil else { throw RuntimeError("process: is required to start a container") }
-        let connection = try connect()
+        try start(config, try connect())
+    }
+
+    /// The same for a container of `startsAtOnce`.
+    package func start(_ created: inout CreatedContainer) throws(RuntimeError) {
+        guard created.config.process != nil else { throw RuntimeError("process: is required to start a container") }
+        guard let channel = created.channel.take() else { return try start() }
+        try start(created.config, channel)
+    }
+
+    private func start(_ config: RuntimeConfig, _ connection: consuming OwnedFD) throws(RuntimeError) {
         try SetupStep.send(.go, connection.raw)
-        if case .failure(let sentence) = try SetupStep.receive(connection.raw) { throw RuntimeError(sentence) }
+        waiting: while true {
+            switch try SetupStep.receive(connection.raw) {
+            case .listener(let fd):
+                try SeccompAgent.hand(OwnedFD(fd), config, record, pid: record.process.pid)
+            case .failure(let sentence): throw RuntimeError(sentence)
+            case .endOfFile: break waiting
+            case .ready, .go, .pid, .terminal: throw RuntimeError("the container sent a message out of order")
+            }
+        }
         do { try HookRunner.run(.poststart, config.hooks, state: record.state(.running)) } catch {
             // Since 1.3 of the specification a failing poststart hook stops the container.
             if let pidfd = try? record.open() { try? Process.signal(pidfd, SIGKILL) }
@@ -90,11 +122,21 @@ package struct BundleContainer {
             }
             try end()
         }
+        try removeAll()
+    }
+
+    /// The same for a container whose first process this command has reaped.
+    package func deleteEnded() throws(RuntimeError) { try removeAll() }
+
+    private func removeAll() throws(RuntimeError) {
         // Processes outlive the first one where the container shares its pid namespace.
         _ = record.cgroup.signalAll(SIGKILL)
         record.cgroup.remove()
         let config = try? self.config()
-        try describing("remove", directory) { () throws(Errno) in try FileTree.remove(directory) }
+        try describing("remove", directory) { () throws(Errno) in
+            for name in ["state.json", "config.json"] { try? File.unlink(directory + "/" + name) }
+            do { try File.unlink(directory, flags: AT_REMOVEDIR) } catch { try FileTree.remove(directory) }
+        }
         guard let config else { return }
         for problem in HookRunner.runAll(.poststop, config.hooks, state: record.state(.stopped)) { warn(problem) }
     }

@@ -7,8 +7,8 @@ import SystemPackage
 /// The last part of a process that is inside its container: attributes, identity, program.
 struct ProcessEntry {
     var plan: ProcessPlan
-    /// The container's first process; false for `exec`.
-    var isFirst: Bool
+    /// Takes a seccomp listener to the command.
+    var channel: Int32
 
     /// Checks at `create` what can be checked without becoming the user: engines expect a missing program there.
     func prepare() throws(RuntimeError) {
@@ -131,6 +131,8 @@ struct ProcessEntry {
             return samara_seccomp(UInt32(SECCOMP_SET_MODE_FILTER), filter.flags, &program)
         }
         try SetupStep.check("load", "the seccomp filter", result)
+        // With a listener the result is its descriptor, which close_range takes from the program.
+        if filter.listener != nil { try SetupStep.send(.listener(result), channel) }
     }
 
     // MARK: Working directory

@@ -24,7 +24,7 @@ struct ProcessPlan: Sendable {
     ///   - cache: where compiled filters are kept.
     ///   - warn: told about capabilities and system calls that this system does not know.
     init(
-        _ process: RuntimeProcess, seccomp: RuntimeSeccomp?, personality: String?, preservedDescriptors: Int,
+        _ process: RuntimeProcess, seccomp: RuntimeSeccompSection?, personality: String?, preservedDescriptors: Int,
         cache: String?, warn: (String) -> Void
     ) throws(RuntimeError) {
         self.process = process
@@ -39,7 +39,7 @@ struct ProcessPlan: Sendable {
             throw RuntimeError("--preserve-fds \(preserved): descriptor \(3 + descriptor) is not open")
         }
         self.preservedDescriptors = Int32(preserved)
-        capabilities = ProcessPlan.capabilities(process.capabilities, warn)
+        capabilities = try ProcessPlan.capabilities(process.capabilities, warn)
         for limit in process.limits {
             guard let number = ProcessPlan.limitNumbers[limit.name] else {
                 throw RuntimeError("process.rlimits: `\(limit.name)` is not a resource limit")
@@ -59,27 +59,32 @@ struct ProcessPlan: Sendable {
         label = try ProcessPlan.label(process)
     }
 
-    private static func capabilities(_ given: RuntimeProcess.Capabilities?, _ warn: (String) -> Void) -> CapabilitySets
-    {
+    private static func capabilities(
+        _ given: RuntimeProcess.Capabilities?, _ warn: (String) -> Void
+    ) throws(RuntimeError) -> CapabilitySets {
         var sets = CapabilitySets(0)
         guard let given else { return sets }
         let known = CapabilitySets.all.bounding
-        func mask(_ names: [String]) -> UInt64 {
-            names.reduce(0) { mask, name in
-                // config.md: what cannot be granted is a warning.
-                guard let bit = CapabilitySets.mask(named: name), bit & known != 0 else {
-                    warn("process.capabilities: `\(name)` is not a capability of this kernel and is left out")
-                    return mask
+        func mask(_ names: [String]) throws(RuntimeError) -> UInt64 {
+            var mask: UInt64 = 0
+            for name in names {
+                guard let bit = CapabilitySets.mask(named: name) else {
+                    throw RuntimeError("process.capabilities: `\(name)` is not a capability")
                 }
-                return mask | bit
+                // config.md: what cannot be granted is a warning.
+                if bit & known == 0 {
+                    warn("process.capabilities: `\(name)` is not a capability of this kernel and is left out")
+                }
+                mask |= bit & known
             }
+            return mask
         }
-        sets.bounding = mask(given.bounding)
-        sets.permitted = mask(given.permitted)
-        sets.effective = mask(given.effective) & sets.permitted
-        sets.inheritable = mask(given.inheritable)
+        sets.bounding = try mask(given.bounding)
+        sets.permitted = try mask(given.permitted)
+        sets.effective = try mask(given.effective) & sets.permitted
+        sets.inheritable = try mask(given.inheritable)
         // The kernel raises only what is permitted and inheritable: prctl(2), PR_CAP_AMBIENT.
-        let ambient = mask(given.ambient)
+        let ambient = try mask(given.ambient)
         sets.ambient = ambient & sets.permitted & sets.inheritable
         if ambient != sets.ambient {
             warn("process.capabilities.ambient: capabilities that are not permitted and inheritable are left out")

@@ -28,33 +28,38 @@ struct RootDirectory: ~Copyable {
         }
     }
 
-    /// The mount target `path`, made where it is missing: directories, and a file at the end for `isFile`.
+    /// The mount target `path`, made where it is missing: directories, and a file at the end for `isFile`. With
+    /// `isSpecial` it must be a directory itself, not a link to one.
     ///
     /// Each component is made through the descriptor of the one before, never by a path that another container with
     /// the same volume could exchange for a link meanwhile (CVE-2021-30465, CVE-2024-45310).
-    func target(_ path: String, isFile: Bool) throws(Errno) -> OwnedFD {
-        do { return try open(path) } catch .noSuchFileOrDirectory {}
+    func target(_ path: String, isFile: Bool, isSpecial: Bool = false) throws(Errno) -> OwnedFD {
+        let flags = isSpecial ? O_PATH | O_DIRECTORY : O_PATH
+        do { return try open(path, flags, noFollow: isSpecial) } catch .noSuchFileOrDirectory {}
         let components = path.split(separator: "/").filter { $0 != "." }.map(String.init)
         if components.contains("..") { throw .invalidArgument }
-        var parent = try open(".", O_PATH | O_DIRECTORY)
-        var prefix = ""
-        for (index, name) in components.enumerated() {
-            let isLast = index == components.count - 1
-            let flags = isLast ? O_PATH : O_PATH | O_DIRECTORY
-            prefix += (prefix.isEmpty ? "" : "/") + name
-            do { parent = try open(prefix, flags) } catch {
-                guard error == .noSuchFileOrDirectory else { throw error }
-                do {
-                    if isLast, isFile {
-                        _ = try File.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644, at: parent.raw)
-                    } else {
-                        try Directory.make(name, at: parent.raw)
-                    }
-                } catch .fileExists {}
-                parent = try open(prefix, flags)
-            }
+        try make(components[...], isFile: isFile)
+        return try open(path, flags, noFollow: isSpecial)
+    }
+
+    /// Recursion ends, because the kernel has refused a path of more than PATH_MAX bytes before.
+    private func make(_ components: ArraySlice<String>, isFile: Bool) throws(Errno) {
+        guard let name = components.last else { return }
+        let folder = components.dropLast()
+        let parent: OwnedFD
+        let path = folder.isEmpty ? "." : folder.joined(separator: "/")
+        do { parent = try open(path, O_PATH | O_DIRECTORY) } catch {
+            guard error == .noSuchFileOrDirectory else { throw error }
+            try make(folder, isFile: false)
+            parent = try open(path, O_PATH | O_DIRECTORY)
         }
-        return parent
+        do {
+            if isFile {
+                _ = try File.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644, at: parent.raw)
+            } else {
+                try Directory.make(name, at: parent.raw)
+            }
+        } catch .fileExists {}
     }
 
     static func lastComponent(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "" }

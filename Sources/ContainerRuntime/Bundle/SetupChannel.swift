@@ -11,12 +11,14 @@ import SystemPackage
 ///       |<- terminal (the pty master attached) ---|  (only with a terminal)
 ///       |<- ready | failure SENTENCE -------------|
 ///
-///     start                                    init
+///     start (or `run`, on the first connection) init
 ///       |-- connect to ROOT/ID/start, go -------->|
+///       |<- listener (a seccomp descriptor) ------|  (only with a listenerPath)
 ///       |<- end of file: the program runs --------|  or failure SENTENCE
 enum SetupMessage {
     case go, ready
     case terminal(Int32)
+    case listener(Int32)
     case pid(Int32)
     case failure(String)
     case endOfFile
@@ -28,6 +30,7 @@ enum SetupMessage {
         case .go: try UnixSocket.send(socket, [UInt8(ascii: "G")])
         case .ready: try UnixSocket.send(socket, [UInt8(ascii: "R")])
         case .terminal(let master): try UnixSocket.send(socket, [UInt8(ascii: "T")], descriptors: [master])
+        case .listener(let fd): try UnixSocket.send(socket, [UInt8(ascii: "L")], descriptors: [fd])
         case .pid(let pid): try UnixSocket.send(socket, Array("P\(pid)".utf8))
         case .failure(let sentence):
             try UnixSocket.send(socket, Array(("E" + sentence).utf8.prefix(SetupMessage.limit)))
@@ -53,6 +56,9 @@ enum SetupMessage {
         case UInt8(ascii: "T"):
             guard let master = message.descriptors.first else { throw .badMessage }
             return .terminal(master)
+        case UInt8(ascii: "L"):
+            guard let listener = message.descriptors.first else { throw .badMessage }
+            return .listener(listener)
         default: throw .badMessage
         }
     }

@@ -31,8 +31,13 @@ package enum CgroupLayout: Equatable, Sendable {
 package struct Cgroup: Sendable, Equatable {
     /// Absolute paths.
     package var directories: [String]
+    /// The scope of systemd that the one directory is; nil for a group that is made by files.
+    package var unit: String?
 
-    package init(directories: [String]) { self.directories = directories }
+    package init(directories: [String], unit: String? = nil) {
+        self.directories = directories
+        self.unit = unit
+    }
 
     private var isUnified: Bool { directories.count == 1 && File.exists(directories[0] + "/cgroup.controllers") }
 
@@ -51,9 +56,7 @@ package struct Cgroup: Sendable, Equatable {
             throw RuntimeError("linux.cgroupsPath: `\(path)` must not contain `..`")
         }
         if let path, path.contains(":"), !path.hasPrefix("/") {
-            throw RuntimeError(
-                "linux.cgroupsPath: `\(path)` is a systemd path, and systemd cgroups are not supported; use the cgroupfs manager"
-            )
+            throw RuntimeError("linux.cgroupsPath: `\(path)` is a systemd path; it needs --systemd-cgroup")
         }
         var cgroup = Cgroup(directories: [])
         do throws(RuntimeError) {
@@ -73,6 +76,25 @@ package struct Cgroup: Sendable, Equatable {
         do throws(RuntimeError) {
             try cgroup.apply(resources, deviceRules: !isRootless)
         } catch {
+            cgroup.remove()
+            throw error
+        }
+        return cgroup
+    }
+
+    /// The same by systemd: as a scope around the process `pid`, which is in it afterwards.
+    package static func makeScope(
+        path: String?, id: String, resources: RuntimeResources, annotations: [(name: String, value: String)],
+        isRootless: Bool, _ pid: Int32
+    ) throws(RuntimeError) -> Cgroup {
+        guard CgroupLayout.current() == .unified else {
+            throw RuntimeError(
+                "systemd cgroups need cgroup v2 alone on \(CgroupLayout.mountPoint); use the cgroupfs manager here")
+        }
+        let scope = try SystemdScope(path: path, id: id, isRootless: isRootless)
+        let directory = try scope.start(pid, resources, annotations, isRootless: isRootless)
+        let cgroup = Cgroup(directories: [directory], unit: scope.unit)
+        do throws(RuntimeError) { try cgroup.apply(resources, deviceRules: !isRootless) } catch {
             cgroup.remove()
             throw error
         }
@@ -254,6 +276,10 @@ package struct Cgroup: Sendable, Equatable {
 
     /// Removes the groups from the leaves up. A group stays busy for a moment after its last process ended.
     package func remove() {
+        if let unit {
+            let isRootless = Identity.effective.0 != 0 || UserNamespace.isNested
+            if var manager = try? SystemdBus.connect(isRootless: isRootless) { manager.stop(unit) }
+        }
         for directory in directories { Cgroup.removeTree(directory) }
     }
 

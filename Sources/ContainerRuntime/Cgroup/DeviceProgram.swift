@@ -66,6 +66,8 @@ enum DeviceProgram {
             block.append(instruction(moveImmediate, 0, 0, offset: 0, rule.allow ? 1 : 0))
             block.append(instruction(exit, 0))
             code += block
+            // Decides everything that is left; the kernel refuses a program that goes on behind it: "unreachable insn".
+            if tests.isEmpty, access == 7 { return code }
         }
         // Nothing matched: refused, as in the v1 controller after a general deny.
         code.append(instruction(moveImmediate, 0, 0, offset: 0, 0))

@@ -25,8 +25,11 @@ package enum HookRunner {
     }
 
     /// Runs every hook whatever the others did; what went wrong is returned: poststop.
-    package static func runAll(_ kind: RuntimeHooks.Kind, _ hooks: RuntimeHooks, state: JSON) -> [String] {
-        let input = state.serialized()
+    package static func runAll(_ kind: RuntimeHooks.Kind, _ hooks: RuntimeHooks, state: @autoclosure () -> JSON)
+        -> [String]
+    {
+        if hooks[kind].isEmpty { return [] }
+        let input = state().serialized()
         return hooks[kind].enumerated().compactMap { index, hook in
             run(hook, input).map { "error running \(kind.rawValue) hook #\(index): \($0)" }
         }

@@ -52,7 +52,7 @@ enum ChildSequence {
     private static func awaitParent(_ plan: UnsafePointer<ChildPlan>) {
         // A parent that dies during the set-up takes the child with it.
         _ = samara_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
-        guard plan.pointee.waitsForIDMap else { return }
+        guard plan.pointee.waitsForIDMap else { return setOOMScore(plan) }
         close(plan.pointee.parentSyncSocket)
         var byte: UInt8 = 0
         while true {
@@ -61,6 +61,8 @@ enum ChildSequence {
             if count < 0, samara_errno() == EINTR { continue }
             _exit(1)
         }
+        // While the process is dumpable: afterwards the file belongs to the root of the machine.
+        setOOMScore(plan)
         // The maps are written: nobody needs /proc/PID of this process any more (CVE-2016-9962).
         _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         if plan.pointee.startsAsRoot { return }
@@ -81,15 +83,17 @@ enum ChildSequence {
         }
     }
 
-    private static func applyLimits(_ plan: UnsafePointer<ChildPlan>) {
-        if let score = plan.pointee.oomScore {
-            let fd = samara_openat(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0)
-            // Lowering needs CAP_SYS_RESOURCE outside; Podman ignores the refusal for rootless containers as well.
-            if fd >= 0 {
-                _ = write(fd, score, strlen(score))
-                close(fd)
-            }
+    private static func setOOMScore(_ plan: UnsafePointer<ChildPlan>) {
+        guard let score = plan.pointee.oomScore else { return }
+        let fd = samara_openat(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0)
+        // Lowering needs CAP_SYS_RESOURCE outside; Podman ignores the refusal for rootless containers as well.
+        if fd >= 0 {
+            _ = write(fd, score, strlen(score))
+            close(fd)
         }
+    }
+
+    private static func applyLimits(_ plan: UnsafePointer<ChildPlan>) {
         for limit in plan.pointee.limits {
             var value = rlimit64(rlim_cur: UInt(limit.soft), rlim_max: UInt(limit.hard))
             if samara_setrlimit(limit.resource, &value) != 0 { ChildReport.fail(plan, .limits, nil) }

@@ -11,51 +11,62 @@ enum SeccompSection {
     struct Filter: Sendable {
         var instructions: [UInt8]
         var flags: UInt32
+        /// Who is told about calls with the action SCMP_ACT_NOTIFY.
+        var listener: (path: String, metadata: String)?
     }
 
+    private static let newListener: UInt32 = 8
+
     /// - Parameters:
-    ///   - cache: a directory for compiled filters; nil compiles anew.
+    ///   - cache: a directory that only this user can write to, for compiled filters; nil compiles anew.
     ///   - warn: told about what the installed libseccomp does not know.
     static func compile(
-        _ section: RuntimeSeccomp, cache: String?, warn: (String) -> Void
+        _ section: RuntimeSeccompSection, cache: String?, warn: (String) -> Void
     ) throws(RuntimeError) -> Filter {
+        if let cache, let filter = SeccompCache.filter(for: section, in: cache) { return filter }
+        let profile: RuntimeSeccomp
+        do { profile = try section.parsed() } catch { throw RuntimeError(error.description) }
+        var filter = Filter(instructions: [], flags: try flags(profile), listener: nil)
+        if let path = profile.listenerPath {
+            filter.listener = (path, profile.listenerMetadata)
+            filter.flags |= newListener
+        } else if profile.rules.contains(where: { $0.action == "SCMP_ACT_NOTIFY" }) {
+            throw RuntimeError("linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath")
+        }
+        var isComplete = true
+        filter.instructions = try build(profile) { problem in
+            isComplete = false
+            warn(problem)
+        }
+        // A warning has to be given each time, and a listener is not part of the filter.
+        if let cache, isComplete, filter.listener == nil { SeccompCache.store(filter, for: section, in: cache) }
+        return filter
+    }
+
+    private static func flags(_ profile: RuntimeSeccomp) throws(RuntimeError) -> UInt32 {
         var flags: UInt32 = 0
-        for flag in section.flags {
+        for flag in profile.flags {
             switch flag {
             case "SECCOMP_FILTER_FLAG_TSYNC": flags |= 1
             case "SECCOMP_FILTER_FLAG_LOG": flags |= 2
             case "SECCOMP_FILTER_FLAG_SPEC_ALLOW": flags |= 4
             case "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV":
-                throw RuntimeError("linux.seccomp.flags: `\(flag)` needs a notify listener, which is not supported")
+                guard profile.listenerPath != nil else {
+                    throw RuntimeError("linux.seccomp.flags: `\(flag)` needs a listenerPath")
+                }
+                flags |= 32
             default: throw RuntimeError("linux.seccomp.flags: `\(flag)` is not a filter flag")
             }
         }
-        let path = cache.map { "\($0)/seccomp-\(fingerprint(section)).bpf" }
-        if let path, let bytes = try? File.read(path, limit: 1 << 20), !bytes.isEmpty, bytes.count % 8 == 0 {
-            return Filter(instructions: bytes, flags: flags)
-        }
-        let instructions = try build(section, warn)
-        // A cache that cannot be written costs time, not correctness.
-        if let path { try? File.replace(path, instructions) }
-        return Filter(instructions: instructions, flags: flags)
-    }
-
-    /// Two FNV-1a lanes with different offsets: 128 bits over the section, libseccomp's version and the architecture.
-    private static func fingerprint(_ section: RuntimeSeccomp) -> String {
-        var first: UInt64 = 0xcbf2_9ce4_8422_2325
-        var second: UInt64 = 0x6c62_272e_07bb_0142
-        func mix(_ byte: UInt8) {
-            first = (first ^ UInt64(byte)) &* 0x100_0000_01b3
-            second = (second ^ UInt64(byte)) &* 0x100_0000_01b3 &+ (first >> 29)
-        }
-        section.source.forEach(mix)
-        if let version = seccomp_version()?.pointee {
-            "\(version.major).\(version.minor).\(version.micro)/\(seccomp_arch_native())".utf8.forEach(mix)
-        }
-        return String(first, radix: 16) + "-" + String(second, radix: 16)
+        // Together they would give a failing thread's id where the listener's descriptor is expected; the set-up has
+        // one thread, to which TSYNC adds nothing: seccomp(2), SECCOMP_FILTER_FLAG_TSYNC_ESRCH.
+        return profile.listenerPath == nil ? flags : flags & ~1
     }
 
     private static func build(_ section: RuntimeSeccomp, _ warn: (String) -> Void) throws(RuntimeError) -> [UInt8] {
+        if section.defaultAction == "SCMP_ACT_NOTIFY" {
+            throw RuntimeError("linux.seccomp.defaultAction: SCMP_ACT_NOTIFY would stop the set-up of the container")
+        }
         let standard = try action(section.defaultAction, section.defaultErrno, "linux.seccomp.defaultAction")
         guard let context = seccomp_init(standard) else {
             throw RuntimeError("linux.seccomp.defaultAction: libseccomp refuses `\(section.defaultAction)`")
@@ -76,9 +87,12 @@ enum SeccompSection {
             for name in rule.names {
                 let call = seccomp_syscall_resolve_name(name)
                 if call == __NR_SCMP_ERROR {
-                    warn(
-                        "seccomp: the system call `\(name)` is unknown to libseccomp; the default action applies to it")
+                    try SeccompNames.judge(name, rule.action, section.defaultAction, warn)
                     continue
+                }
+                // The message that carries the listener to the agent's side is sent after the filter is loaded.
+                if rule.action == "SCMP_ACT_NOTIFY", name == "sendmsg" {
+                    throw RuntimeError("linux.seccomp.syscalls: SCMP_ACT_NOTIFY cannot be used for sendmsg")
                 }
                 for group in groups {
                     let code = seccomp_rule_add_array(context, number, call, UInt32(group.count), group)
@@ -116,7 +130,7 @@ enum SeccompSection {
         case "SCMP_ACT_TRACE": return 0x7ff0_0000 | number
         case "SCMP_ACT_LOG": return 0x7ffc_0000
         case "SCMP_ACT_ALLOW": return 0x7fff_0000
-        case "SCMP_ACT_NOTIFY": throw RuntimeError("\(field): SCMP_ACT_NOTIFY is not supported")
+        case "SCMP_ACT_NOTIFY": return 0x7fc0_0000
         default: throw RuntimeError("\(field): `\(name)` is not an action")
         }
     }

@@ -31,7 +31,7 @@ package struct ContainerRecord: Sendable {
         self.bundle = bundle
         self.rootfs = rootfs
         self.process = process
-        self.bootID = ContainerRecord.currentBootID()
+        self.bootID = ContainerRecord.currentBootID
         self.created = .now
         self.namespaces = namespaces
         self.cgroup = cgroup
@@ -42,10 +42,11 @@ package struct ContainerRecord: Sendable {
 
     private static let limit = 4 << 20
 
-    static func currentBootID() -> String {
+    /// Read once: no process outlives a boot.
+    private static let currentBootID: String = {
         let bytes = (try? File.read("/proc/sys/kernel/random/boot_id", limit: 128)) ?? []
         return String(decoding: bytes.filter { $0 > 32 }, as: UTF8.self)
-    }
+    }()
 
     /// The state document of runtime.md, "State", also what hooks read.
     package func state(_ status: Status) -> JSON {
@@ -60,17 +61,25 @@ package struct ContainerRecord: Sendable {
         return .object(object)
     }
 
-    package func write(_ directory: String) throws(RuntimeError) {
+    /// Writes the record under a name that nobody reads; `publish` gives it the one that makes the container exist.
+    func prepare(_ directory: String) throws(RuntimeError) {
         let json: JSON = [
             "id": .string(id), "version": .string(version), "bundle": .string(bundle), "rootfs": .string(rootfs),
             "pid": .int(Int64(process.pid)), "startTime": .int(Int64(clamping: process.startTime)),
             "bootID": .string(bootID), "created": .int(created.seconds),
             "createdNanoseconds": .int(Int64(created.nanoseconds)),
             "namespaces": .int(Int64(bitPattern: namespaces)), "cgroup": .array(cgroup.directories.map { .string($0) }),
+            "unit": cgroup.unit.map { .string($0) } ?? .null,
             "annotations": .object(JSONObject(annotations.map { (key: $0.name, value: .string($0.value)) })),
         ]
+        try describing("write", "\(directory)/state.new") { () throws(Errno) in
+            try File.write("\(directory)/state.new", json.serialized(), mode: 0o600)
+        }
+    }
+
+    func publish(_ directory: String) throws(RuntimeError) {
         try describing("write", "\(directory)/state.json") { () throws(Errno) in
-            try File.replace("\(directory)/state.json", json.serialized())
+            try File.rename("\(directory)/state.new", "\(directory)/state.json")
         }
     }
 
@@ -96,7 +105,7 @@ package struct ContainerRecord: Sendable {
                 id: id, version: try fields.required("version"), bundle: try fields.required("bundle"),
                 rootfs: try fields.required("rootfs"), process: ProcessIdentity(pid: pid, startTime: startTime),
                 namespaces: UInt64(bitPattern: try fields.integer("namespaces") ?? 0),
-                cgroup: Cgroup(directories: try fields.absolutePaths("cgroup")),
+                cgroup: Cgroup(directories: try fields.absolutePaths("cgroup"), unit: try fields.string("unit")),
                 annotations: try fields.stringMap("annotations"))
             record.bootID = try fields.string("bootID") ?? ""
             record.created = Timestamp(
@@ -116,11 +125,11 @@ package struct ContainerRecord: Sendable {
         return cgroup.isFrozen ? .paused : .running
     }
 
-    package var isAlive: Bool { bootID == ContainerRecord.currentBootID() && process.isAlive }
+    package var isAlive: Bool { bootID == ContainerRecord.currentBootID && process.isAlive }
 
     /// A pidfd of exactly this container's first process.
     package func open() throws(RuntimeError) -> OwnedFD {
-        guard bootID == ContainerRecord.currentBootID(), let pidfd = try? process.open() else {
+        guard bootID == ContainerRecord.currentBootID, let pidfd = try? process.open() else {
             throw RuntimeError("container `\(id)` is not running: container not running")
         }
         return pidfd

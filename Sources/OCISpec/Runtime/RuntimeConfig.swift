@@ -20,11 +20,19 @@ package struct RuntimeConfig: Sendable {
     package var linux: RuntimeLinux
 
     package init(bytes: [UInt8]) throws(RuntimeSpecError) {
+        // What is cut out here was parsed when its filter was compiled; see RuntimeSeccompSection.
+        var rest = bytes
+        var section: RuntimeSeccompSection?
+        if let range = JSON.range(of: ["linux", "seccomp"], in: bytes), bytes[range.lowerBound] == UInt8(ascii: "{") {
+            section = RuntimeSeccompSection(source: Array(bytes[range]))
+            rest.replaceSubrange(range, with: Array("null".utf8))
+        }
         let json: JSON
-        do { json = try JSON.parse(bytes) } catch {
+        do { json = try JSON.parse(rest) } catch {
             throw RuntimeSpecError("config.json: \(error.description)")
         }
         try self.init(json)
+        linux.seccomp = linux.seccomp ?? section
     }
 
     package init(_ json: JSON) throws(RuntimeSpecError) {

@@ -29,6 +29,19 @@ package struct RuntimeIDMapping: Sendable, Equatable {
     package var containerID: UInt32
     package var hostID: UInt32
     package var size: UInt32
+
+    static func list(_ fields: RuntimeFields, _ key: String) throws(RuntimeSpecError) -> [RuntimeIDMapping] {
+        var result: [RuntimeIDMapping] = []
+        for mapping in try fields.objects(key) {
+            guard let container: UInt32 = try mapping.integer("containerID"),
+                let host: UInt32 = try mapping.integer("hostID"), let size: UInt32 = try mapping.integer("size"),
+                size > 0,
+                !container.addingReportingOverflow(size).overflow, !host.addingReportingOverflow(size).overflow
+            else { throw RuntimeSpecError("\(mapping.path): needs containerID, hostID and a size that fit 32 bits") }
+            result.append(RuntimeIDMapping(containerID: container, hostID: host, size: size))
+        }
+        return result
+    }
 }
 
 /// A device node: config-linux.md, "Devices".
@@ -68,7 +81,7 @@ package struct RuntimeLinux: Sendable {
     package var maskedPaths: [String]
     package var readOnlyPaths: [String]
     package var sysctls: [(name: String, value: String)]
-    package var seccomp: RuntimeSeccomp?
+    package var seccomp: RuntimeSeccompSection?
     /// personality(2): `LINUX` or `LINUX32`.
     package var personality: String?
 
@@ -78,14 +91,16 @@ package struct RuntimeLinux: Sendable {
     }
 
     init(_ fields: RuntimeFields) throws(RuntimeSpecError) {
-        userMappings = try RuntimeLinux.mappings(fields, "uidMappings")
-        groupMappings = try RuntimeLinux.mappings(fields, "gidMappings")
+        userMappings = try RuntimeIDMapping.list(fields, "uidMappings")
+        groupMappings = try RuntimeIDMapping.list(fields, "gidMappings")
         cgroupsPath = try fields.string("cgroupsPath").flatMap { $0.isEmpty ? nil : $0 }
         resources = try RuntimeResources(try fields.fields("resources"))
         maskedPaths = try fields.absolutePaths("maskedPaths")
         readOnlyPaths = try fields.absolutePaths("readonlyPaths")
         sysctls = try fields.stringMap("sysctl")
-        seccomp = try fields.fields("seccomp").map { (fields) throws(RuntimeSpecError) in try RuntimeSeccomp(fields) }
+        seccomp = try fields.fields("seccomp").map { (fields) throws(RuntimeSpecError) in
+            RuntimeSeccompSection(source: JSON.object(fields.object).serialized())
+        }
         for namespace in try fields.objects("namespaces") {
             let type = try namespace.required("type")
             guard let kind = RuntimeNamespace.Kind(rawValue: type) else {
@@ -134,20 +149,6 @@ package struct RuntimeLinux: Sendable {
         if let label = try fields.string("mountLabel"), !label.isEmpty {
             throw fields.failure("mountLabel", "SELinux mount labels are not supported")
         }
-    }
-
-    private static func mappings(_ fields: RuntimeFields, _ key: String) throws(RuntimeSpecError) -> [RuntimeIDMapping]
-    {
-        var result: [RuntimeIDMapping] = []
-        for mapping in try fields.objects(key) {
-            guard let container: UInt32 = try mapping.integer("containerID"),
-                let host: UInt32 = try mapping.integer("hostID"), let size: UInt32 = try mapping.integer("size"),
-                size > 0,
-                !container.addingReportingOverflow(size).overflow, !host.addingReportingOverflow(size).overflow
-            else { throw RuntimeSpecError("\(mapping.path): needs containerID, hostID and a size that fit 32 bits") }
-            result.append(RuntimeIDMapping(containerID: container, hostID: host, size: size))
-        }
-        return result
     }
 
     private static func device(_ fields: RuntimeFields) throws(RuntimeSpecError) -> RuntimeDevice {

@@ -9,6 +9,13 @@ package struct RuntimeMount: Sendable {
         package var clear: UInt64 = 0
     }
 
+    /// The owners that files of a bind mount appear with; empty lists mean the map of the container's user namespace.
+    package struct IDMapping: Sendable, Equatable {
+        package var users: [RuntimeIDMapping]
+        package var groups: [RuntimeIDMapping]
+        package var isRecursive: Bool
+    }
+
     package var destination: String
     package var type: String
     package var source: String
@@ -16,6 +23,7 @@ package struct RuntimeMount: Sendable {
     package var isRecursive = false
     package var isRemount = false
     package var copiesUp = false
+    package var idMapping: IDMapping?
     package var attributes = Attributes()
     /// Of the mount and everything below it: the words `rro`, `rnosuid`, …
     package var recursiveAttributes = Attributes()
@@ -30,12 +38,19 @@ package struct RuntimeMount: Sendable {
         destination = given.hasPrefix("/") ? given : "/" + given
         type = try fields.string("type") ?? ""
         source = try fields.string("source") ?? ""
-        let mappings = try fields.array("uidMappings") + fields.array("gidMappings")
-        if !mappings.isEmpty {
-            throw fields.failure("uidMappings", "id-mapped mounts are not supported")
-        }
+        let users = try RuntimeIDMapping.list(fields, "uidMappings")
+        let groups = try RuntimeIDMapping.list(fields, "gidMappings")
         if type == "bind" { isBind = true }
         for option in try fields.strings("options") { try apply(option, fields) }
+        if users.isEmpty != groups.isEmpty {
+            throw fields.failure("uidMappings", "uidMappings and gidMappings must be given together")
+        }
+        if !users.isEmpty {
+            idMapping = IDMapping(users: users, groups: groups, isRecursive: idMapping?.isRecursive ?? false)
+        }
+        if idMapping != nil, !isBind {
+            throw fields.failure("options", "an id-mapped mount must be a bind mount")
+        }
         if type.isEmpty, !isBind, !isRemount { throw fields.failure("type", "is required unless it is a bind mount") }
         if isBind, source.isEmpty { throw fields.failure("source", "is required for a bind mount") }
     }
@@ -49,7 +64,7 @@ package struct RuntimeMount: Sendable {
             isRecursive = true
         case "remount": isRemount = true
         case "tmpcopyup": copiesUp = true
-        case "idmap", "ridmap": throw fields.failure("options", "id-mapped mounts are not supported")
+        case "idmap", "ridmap": idMapping = IDMapping(users: [], groups: [], isRecursive: option == "ridmap")
         default:
             if let attribute = MountWords.attributes[option] {
                 attributes.add(attribute)
@@ -122,7 +137,8 @@ package enum MountWords {
         let recursive = words.map { "r" + $0 }
         return
             (words + recursive + [
-                "bind", "rbind", "defaults", "remount", "tmpcopyup", "async", "sync", "dirsync", "lazytime", "mand",
+                "bind", "rbind", "idmap", "ridmap", "defaults", "remount", "tmpcopyup", "async", "sync", "dirsync",
+                "lazytime", "mand",
             ])
             .sorted()
     }

@@ -68,8 +68,10 @@ package struct RuntimeResources: Sendable {
     /// Whether anything but device rules is asked for: what cannot be honoured then must be an error.
     package var hasLimits: Bool {
         let numbers: [Any?] = [
-            memoryLimit, memoryReservation, memorySwap, memoryKernel, memorySwappiness, cpuShares, cpuQuota, cpuBurst,
-            cpuPeriod, realtimeRuntime, realtimePeriod, cpuIdle, networkClass, blockWeight,
+            memoryLimit, memoryReservation, memorySwap, memoryKernel, memorySwappiness, cpuQuota, cpuBurst, cpuPeriod,
+            realtimeRuntime, realtimePeriod, cpuIdle, networkClass, blockWeight,
+            // What every group has from its birth limits nothing; engines pass it.
+            cpuShares == 0 || cpuShares == 1024 ? nil : cpuShares,
         ]
         return numbers.contains { $0 != nil } || disablesOOMKiller || (pidsLimit ?? 0) > 0 || cpus != nil
             || memoryNodes != nil

@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import JSON
 
+/// The `linux.seccomp` section as text. It is most of a usual config.json and is read only by who has to compile it.
+package struct RuntimeSeccompSection: Sendable, Equatable {
+    package var source: [UInt8]
+
+    package init(source: [UInt8]) { self.source = source }
+
+    package func parsed() throws(RuntimeSpecError) -> RuntimeSeccomp {
+        let json: JSON
+        do { json = try JSON.parse(source) } catch {
+            throw RuntimeSpecError("linux.seccomp: \(error.description)")
+        }
+        return try RuntimeSeccomp(try RuntimeFields(json, path: "linux.seccomp"))
+    }
+}
+
 /// The `linux.seccomp` section: config-linux.md, "Seccomp". Names are checked by who compiles it.
 package struct RuntimeSeccomp: Sendable {
     package struct Argument: Sendable, Equatable {
@@ -23,17 +38,23 @@ package struct RuntimeSeccomp: Sendable {
     package var architectures: [String]
     package var flags: [String]
     package var rules: [Rule] = []
-    /// The section as given: what the cache of compiled filters is keyed by.
-    package var source: [UInt8]
+    /// The socket of the agent that decides about calls with the action SCMP_ACT_NOTIFY.
+    package var listenerPath: String?
+    /// Passed on to the agent as it is.
+    package var listenerMetadata: String
 
     init(_ fields: RuntimeFields) throws(RuntimeSpecError) {
         defaultAction = try fields.required("defaultAction")
         defaultErrno = try fields.integer("defaultErrnoRet")
         architectures = try fields.strings("architectures")
         flags = try fields.strings("flags")
-        source = JSON.object(fields.object).serialized()
-        if let path = try fields.string("listenerPath"), !path.isEmpty {
-            throw fields.failure("listenerPath", "notify listeners are not supported")
+        listenerPath = try fields.string("listenerPath").flatMap { $0.isEmpty ? nil : $0 }
+        if let listenerPath, !listenerPath.hasPrefix("/") {
+            throw fields.failure("listenerPath", "must be an absolute path")
+        }
+        listenerMetadata = try fields.string("listenerMetadata") ?? ""
+        if !listenerMetadata.isEmpty, listenerPath == nil {
+            throw fields.failure("listenerMetadata", "needs a listenerPath")
         }
         for rule in try fields.objects("syscalls") {
             let names = try rule.strings("names")
