@@ -54,6 +54,7 @@ enum Scenarios {
             ScaleScenario.self,
             MicroScenario.self,
             NetworkScenario.self,
+            ImageScenario.self,
         ]
     }
 
