@@ -50,6 +50,7 @@ let package = Package(
         .systemLibrary(name: "CCapability", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CIsal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CArchive", providers: [.apt(["libarchive-dev", "libssl-dev"])]),
 
         // The kernel, one thin wrapper per call.
@@ -75,7 +76,8 @@ let package = Package(
             ["NetStack", "PortForwarder", "NetControl", "Netlink", "EventLoop", "LinuxSystem", "CLinux", system]),
         library("ImageStore", ["LinuxSystem", "OCISpec", "JSON", system]),
         library("RegistryClient", ["CCurl", "OCISpec", "JSON", "LinuxSystem", "CLinux", system]),
-        library("LayerArchive", ["ImageStore", "LinuxSystem", "CLinux", "CArchive", "OCISpec", "JSON", system]),
+        library(
+            "LayerArchive", ["ImageStore", "LinuxSystem", "CLinux", "CArchive", "CIsal", "OCISpec", "JSON", system]),
         library("Monitor", ["LinuxSystem", "CLinux", "JSON", system]),
         library(
             "Engine",

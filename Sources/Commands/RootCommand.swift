@@ -6,12 +6,14 @@ func rootCommand() -> Command<Session> {
     Command("samara", summary: "Manage pods, containers and images") {
         .group(usage: "[options]", flags: globalFlags(), version: Version.current) {
             [
-                attachCommand(), containerGroup(), createCommand(), execCommand(), historyCommand(), imageGroup(),
+                attachCommand(), commitCommand(), containerGroup(), createCommand(), diffCommand(), execCommand(),
+                exportCommand(), historyCommand(), imageGroup(),
                 imagesCommand(), importCommand(), infoCommand(), inspectCommand(), killCommand(), loadCommand(),
                 loginCommand(),
                 logoutCommand(), logsCommand(), podGroup(), portCommand(), psCommand(), pullCommand(), pushCommand(),
                 restartCommand(), removeCommand(), removeImageCommand("rmi"), runCommand(), saveCommand(),
-                startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), untagCommand(),
+                startCommand(), stopCommand(), systemGroup(), tagCommand(), topCommand(), unshareCommand(),
+                untagCommand(),
                 updateCommand(),
                 versionCommand(), volumeGroup(), waitCommand(),
             ]

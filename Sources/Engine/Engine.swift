@@ -36,6 +36,11 @@ public struct Engine: Sendable {
     /// Descriptors and the host's network stay as they are.
     public func enterUserNamespace() throws(EngineError) {
         if EngineProcess.isInUserNamespace { return }
+        // Below `unshare`: joining the namespace that one is in is EINVAL.
+        if Identity.effective.0 == 0, let holder = holder.identity, isNamespace(of: holder.pid) {
+            EngineProcess.isInUserNamespace = true
+            return
+        }
         do { try holder.join(survivors: survivors) } catch { throw EngineError(error.message) }
         EngineProcess.isInUserNamespace = true
     }
@@ -43,6 +48,18 @@ public struct Engine: Sendable {
     /// The map of a namespace nested in the user's that gives the same ids. After `enterUserNamespace`.
     func nestedMap() throws(EngineError) -> IDMap {
         do { return try holder.nestedMap() } catch { throw EngineError("read", "/proc/self/uid_map", error) }
+    }
+
+    private func isNamespace(of pid: Int32) -> Bool {
+        guard let own = try? File.status("/proc/self/ns/user"), let other = try? File.status("/proc/\(pid)/ns/user")
+        else { return false }
+        return own.inode == other.inode && own.device == other.device
+    }
+
+    /// Whether this process is root of the user's namespace without having asked: below `unshare`.
+    public var isUnshared: Bool {
+        guard Identity.effective.0 == 0, let holder = holder.identity else { return false }
+        return isNamespace(of: holder.pid)
     }
 
     /// Ends the user namespace holder when no container or pod is left to need it: after `rm --all` and `pod rm --all`

@@ -60,6 +60,8 @@ public struct StorePaths: Sendable {
     public var names: String { root + "/names" }
     public var trash: String { root + "/trash" }
     public var cache: String { root + "/cache" }
+    /// Where `image mount` mounts, each `unshare` for itself: empty when looked at from outside.
+    public var mounts: String { root + "/mounts" }
     /// The directory on which every container assembles its root, each in its own mount namespace.
     public var rootMountPoint: String { root + "/rootfs" }
     /// The lowest layer of every container's root: an empty file or directory for each mount of the engine, so that none
@@ -85,7 +87,7 @@ public struct StorePaths: Sendable {
     func prepare() throws(EngineError) {
         // The last one made is the mark that the others exist.
         if File.exists(empty), File.exists(baseLayer) { return try checkOwner() }
-        for path in [containers, pods, volumes, names, trash, cache, rootMountPoint] {
+        for path in [containers, pods, volumes, names, trash, cache, mounts, rootMountPoint] {
             try attempt("create the directory", path) { () throws(Errno) in try Directory.makeAll(path) }
         }
         try attempt("make the directory", baseLayer) { () throws(Errno) in try makeBaseLayer() }

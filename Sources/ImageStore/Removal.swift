@@ -101,13 +101,20 @@ extension ImageStore {
 
     /// Removes images that nobody needs: those without a name, with `all` also named ones. Images that `usedBy`
     /// gives containers for stay.
-    public func prune(all: Bool = false, usedBy: (String) -> [String]) throws(ImageStoreError) -> RemovalReport {
-        try whileLocked { () throws(ImageStoreError) in try pruneLocked(all: all, usedBy: usedBy) }
+    ///
+    /// - Parameter accepts: narrows what is removed further.
+    public func prune(
+        all: Bool = false, usedBy: (String) -> [String], accepts: (ListedImage) -> Bool = { _ in true }
+    ) throws(ImageStoreError) -> RemovalReport {
+        try whileLocked { () throws(ImageStoreError) in try pruneLocked(all: all, usedBy: usedBy, accepts: accepts) }
     }
 
-    private func pruneLocked(all: Bool, usedBy: (String) -> [String]) throws(ImageStoreError) -> RemovalReport {
+    private func pruneLocked(
+        all: Bool, usedBy: (String) -> [String], accepts: (ListedImage) -> Bool
+    ) throws(ImageStoreError) -> RemovalReport {
         var report = RemovalReport()
-        for image in try list() where (all || image.names.isEmpty) && usedBy(image.record.id.hex).isEmpty {
+        for image in try list()
+        where (all || image.names.isEmpty) && usedBy(image.record.id.hex).isEmpty && accepts(image) {
             for name in image.names { try unlink(name) }
             report.untagged += image.names
             try deleteRecord(image.record.id)
@@ -115,6 +122,15 @@ extension ImageStore {
         }
         try collectGarbageLocked()
         return report
+    }
+
+    /// Removes images with all their names whatever uses them, names that lead nowhere, and what nobody needs then.
+    package func discard(images ids: [Digest]) throws(ImageStoreError) {
+        try whileLocked { () throws(ImageStoreError) in
+            for (name, id) in try allNames() where ids.contains(id) || !File.exists(recordPath(id)) { try unlink(name) }
+            for id in ids { try deleteRecord(id) }
+            try collectGarbageLocked()
+        }
     }
 
     private func deleteRecord(_ id: Digest) throws(ImageStoreError) {

@@ -35,6 +35,11 @@ public enum FileTree {
         do { try unlink(path, AT_REMOVEDIR, at: directory) } catch .noSuchFileOrDirectory {}
     }
 
+    /// `rmdir(2)`: fails with ENOTEMPTY or EBUSY when something is there or mounted.
+    public static func removeEmptyDirectory(_ path: String) throws(Errno) {
+        try unlink(PathBytes(path), AT_REMOVEDIR, at: AT_FDCWD)
+    }
+
     private static func unlink(_ path: PathBytes, _ flags: Int32, at directory: Int32) throws(Errno) {
         _ = try path.call { (text) throws(Errno) -> Int32 in try checked(unlinkat(directory, text, flags)) }
     }

@@ -15,6 +15,8 @@ public struct FileStatus: Sendable {
     public var inode: UInt64
     public var links: UInt64
     public var modifiedSeconds: Int64
+    /// 0 to 999,999,999.
+    public var modifiedNanoseconds: Int64
     /// The device a character or block special file stands for.
     public var specialDevice: UInt64
 
@@ -22,6 +24,7 @@ public struct FileStatus: Sendable {
     public var isRegular: Bool { mode & 0o170000 == 0o100000 }
     public var isSymbolicLink: Bool { mode & 0o170000 == 0o120000 }
     public var isCharacterDevice: Bool { mode & 0o170000 == 0o020000 }
+    public var isSocket: Bool { mode & 0o170000 == 0o140000 }
     /// The permission, set-id and sticky bits.
     public var permissions: UInt32 { mode & 0o7777 }
 
@@ -34,6 +37,7 @@ public struct FileStatus: Sendable {
         inode = UInt64(raw.st_ino)
         links = UInt64(raw.st_nlink)
         modifiedSeconds = Int64(raw.st_mtim.tv_sec)
+        modifiedNanoseconds = Int64(raw.st_mtim.tv_nsec)
         specialDevice = UInt64(raw.st_rdev)
     }
 }

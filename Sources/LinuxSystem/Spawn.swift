@@ -43,6 +43,16 @@ public enum Spawn {
         return pid
     }
 
+    /// Becomes another program, found in PATH, with this process's environment and descriptors 0 to 2: `execvp(3)`.
+    /// Returns only by throwing.
+    public static func become(_ program: String, _ arguments: [String]) throws(Errno) {
+        let argv = ([program] + arguments).map { strdup($0) } + [nil]
+        execvp(program, argv)
+        let error = lastErrno()
+        argv.forEach { free($0) }
+        throw error
+    }
+
     /// Runs `path` to its end with /dev/null as standard input and output, and keeps up to 64 KiB of what it wrote to
     /// standard error.
     public static func run(

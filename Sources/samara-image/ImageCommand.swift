@@ -23,12 +23,14 @@ struct CommandFailure: Error, CustomStringConvertible {
 ///     pull [FLAG…] NAME…                           prints each image's id
 ///     push [FLAG…] IMAGE [DESTINATION]
 ///     login [FLAG…] REGISTRY, logout [FLAG…] [REGISTRY]
+///     check [--quick] [--repair]                   compares the store's content with its names
+///     export, diff, commit                         on directories that are descriptors 3 and 4; see there
 enum ImageCommand {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         var rest = arguments[...]
         guard rest.first == "--root", let root = rest.dropFirst().first, root.hasPrefix("/") else {
             throw CommandFailure(
-                "usage: samara-image --root DIR {load|save|import|gc|pull|push|login|logout} …; DIR is an absolute path"
+                "usage: samara-image --root DIR COMMAND …; DIR is an absolute path, COMMAND one of \(commands)"
             )
         }
         rest = rest.dropFirst(2)
@@ -44,11 +46,19 @@ enum ImageCommand {
         case "gc"?:
             if let extra = rest.first { throw CommandFailure("gc takes no argument, not \"\(extra)\"") }
             do { try store.garbageCollect() } catch { throw CommandFailure(error.description) }
-        case let other?:
-            throw CommandFailure("unknown command \"\(other)\" (load, save, import, gc, pull, push, login, logout)")
-        case nil: throw CommandFailure("a command is missing (load, save, import, gc, pull, push, login, logout)")
+        case "check"?: try CheckCommand.run(store, rest)
+        case "export"?: try ExportCommand.run(rest)
+        case "diff"?: try DiffCommand.run(rest)
+        case "commit"?:
+            var command = try CommitCommand(store, rest)
+            try command.run()
+        case let other?: throw CommandFailure("unknown command \"\(other)\" (\(commands))")
+        case nil: throw CommandFailure("a command is missing (\(commands))")
         }
     }
+
+    private static let commands =
+        "load, save, import, gc, pull, push, login, logout, check, export, diff, commit"
 
     // MARK: load
 

@@ -190,10 +190,13 @@ struct NamespaceTests {
             #expect(try error([]).contains("usage:"))
             #expect(try error(["--root", "relative", "load"]).contains("absolute"))
             #expect(
-                try error(root) == "Error: a command is missing (load, save, import, gc, pull, push, login, logout)\n")
+                try error(root)
+                    == "Error: a command is missing (load, save, import, gc, pull, push, login, logout, check, export, diff, commit)\n"
+            )
             #expect(
                 try error(root + ["frob"])
-                    == "Error: unknown command \"frob\" (load, save, import, gc, pull, push, login, logout)\n")
+                    == "Error: unknown command \"frob\" (load, save, import, gc, pull, push, login, logout, check, export, diff, commit)\n"
+            )
             #expect(try error(root + ["load", "-i"]) == "Error: flag needs an argument: -i\n")
             #expect(try error(root + ["load", "-x"]) == "Error: unknown argument of load: \"-x\"\n")
             #expect(

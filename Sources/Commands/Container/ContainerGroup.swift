@@ -7,7 +7,8 @@ func containerGroup() -> Command<Session> {
     Command("container", summary: "Manage containers") {
         .group(description: "Manage containers", flags: []) {
             [
-                attachCommand(), createCommand(), execCommand(), containerExistsCommand(), containerInspectCommand(),
+                attachCommand(), commitCommand(), createCommand(), diffCommand(.container), execCommand(),
+                containerExistsCommand(), exportCommand(), containerInspectCommand(),
                 killCommand(),
                 psCommand("list", aliases: ["ls"]), psCommand(), logsCommand(), portCommand(), containerPruneCommand(),
                 restartCommand(), removeCommand(), runCommand(), startCommand(), stopCommand(), topCommand(),

@@ -54,10 +54,10 @@ func imageGroup() -> Command<Session> {
     Command("image", summary: "Manage images") {
         .group(description: "Manage images") {
             [
-                imageExistsCommand(), historyCommand(), imageInspectCommand(), imagesCommand("list", aliases: ["ls"]),
-                importCommand(), loadCommand(), imagePruneCommand(), pullCommand(), pushCommand(),
-                removeImageCommand("rm"), saveCommand(),
-                tagCommand(), untagCommand(),
+                diffCommand(.image), imageExistsCommand(), historyCommand(), imageInspectCommand(),
+                imagesCommand("list", aliases: ["ls"]), importCommand(), loadCommand(), imageMountCommand(),
+                imagePruneCommand(), pullCommand(), pushCommand(), removeImageCommand("rm"), saveCommand(),
+                tagCommand(), imageTreeCommand(), imageUnmountCommand(), untagCommand(),
             ]
         }
     }

@@ -16,6 +16,7 @@ func removeImageCommand(_ name: String) -> Command<Session> {
                 .bool("all", short: "a", help: "Remove all images"),
                 .bool("force", short: "f", help: "Force Removal of the image"),
                 .bool("ignore", short: "i", help: "Ignore errors if a specified image does not exist"),
+                .bool("no-prune", help: "Accepted for compatibility: there are no intermediate images to keep"),
             ],
             run: remove)
     }
@@ -71,11 +72,14 @@ func imagePruneCommand() -> Command<Session> {
             usage: "[options]", examples: ["samara image prune", "samara image prune --all --force"],
             flags: [
                 .bool("all", short: "a", help: "Remove all images not in use by containers, not just dangling ones"),
+                .stringArray(
+                    "filter", help: "Provide filter values (e.g. 'label=<key>=<value>', 'until=<timestamp>')"),
                 .bool("force", short: "f", help: "Do not prompt for confirmation"),
             ],
             positional: .none,
             run: { session, arguments in
                 let all = arguments.bool("all")
+                let filter = try PruneFilter(arguments.strings("filter"), now: .now)
                 if !arguments.bool("force") {
                     let which =
                         all ? "all images without at least one container associated with them" : "all dangling images"
@@ -86,7 +90,8 @@ func imagePruneCommand() -> Command<Session> {
                 try engine.enterUserNamespace()
                 defer { engine.releaseIfIdle() }
                 let users = try ImageLookup.users(engine)
-                let report = try engine.images.prune(all: all) { id in users[id]?.map(\.record.id) ?? [] }
+                let report = try engine.images.prune(
+                    all: all, usedBy: { id in users[id]?.map(\.record.id) ?? [] }, accepts: filter.acceptsImage)
                 try session.print(report.deleted.map { $0 + "\n" }.joined())
                 return 0
             })

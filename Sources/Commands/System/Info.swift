@@ -35,7 +35,9 @@ func infoCommand() -> Command<Session> {
 
 func systemGroup() -> Command<Session> {
     Command("system", summary: "Manage samara") {
-        .group(description: "Manage samara") { [diskUsageCommand(), infoCommand(), systemPruneCommand()] }
+        .group(description: "Manage samara") {
+            [systemCheckCommand(), diskUsageCommand(), infoCommand(), systemPruneCommand()]
+        }
     }
 }
 

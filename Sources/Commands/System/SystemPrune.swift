@@ -12,6 +12,8 @@ func systemPruneCommand() -> Command<Session> {
             usage: "[options]", examples: ["samara system prune", "samara system prune --all --volumes --force"],
             flags: [
                 .bool("all", short: "a", help: "Remove all unused data"),
+                .stringArray(
+                    "filter", help: "Provide filter values (e.g. 'label=<key>=<value>', 'until=<timestamp>')"),
                 .bool("force", short: "f", help: "Do not prompt for confirmation.  The default is false"),
                 .bool("volumes", help: "Prune volumes"),
             ],
@@ -21,6 +23,7 @@ func systemPruneCommand() -> Command<Session> {
 
 private func prune(_ session: Session, _ arguments: ParsedArguments) throws -> Int32 {
     let (all, volumes) = (arguments.bool("all"), arguments.bool("volumes"))
+    let filter = try PruneFilter(arguments.strings("filter"), now: .now)
     if !arguments.bool("force") {
         try session.print(
             "WARNING! This command removes:\n\t- all stopped pods\n\t- all stopped containers\n"
@@ -49,11 +52,14 @@ private func prune(_ session: Session, _ arguments: ParsedArguments) throws -> I
         }
         if !removed.isEmpty { try session.print("Deleted \(heading)\n" + removed.map { $0 + "\n" }.joined()) }
     }
-    let pods = try engine.pods().filter { $0.status == .exited || $0.status == .stopped }
+    // Filters are about containers and images: with one, pods stay, as with Podman.
+    let pods = try filter.isEmpty ? engine.pods().filter { $0.status == .exited || $0.status == .stopped } : []
     try remove("Pods", pods.map(\.record.id)) { id throws(EngineError) in
         try engine.removePod(try engine.pod(id), force: false)
     }
-    let containers = try engine.containers().filter { !$0.isRunning && $0.record.podID == nil }
+    let containers = try engine.containers().filter {
+        !$0.isRunning && $0.record.podID == nil && filter.accepts($0)
+    }
     try remove("Containers", containers.map(\.record.id)) { id throws(EngineError) in
         try engine.remove(try engine.container(id), force: false, removesVolumes: true, timeout: nil)
     }
@@ -63,7 +69,8 @@ private func prune(_ session: Session, _ arguments: ParsedArguments) throws -> I
         try remove("Volumes", unused) { name throws(EngineError) in try engine.removeVolume(name, force: false) }
     }
     let users = try ImageLookup.users(engine)
-    let report = try engine.images.prune(all: all) { id in users[id]?.map(\.record.id) ?? [] }
+    let report = try engine.images.prune(
+        all: all, usedBy: { id in users[id]?.map(\.record.id) ?? [] }, accepts: filter.acceptsImage)
     if !report.deleted.isEmpty {
         try session.print("Deleted Images\n" + report.deleted.map { $0 + "\n" }.joined())
     }
