@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CCurl
+import LinuxSystem
 
 /// One request on its way: a libcurl easy handle with its callbacks, libcurl-easy(3).
 ///
@@ -70,6 +71,7 @@ final class Transfer {
         let isSecure = request.url.hasPrefix("https:")
         samara_curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
         samara_curl_set_text(handle, CURLOPT_REDIR_PROTOCOLS_STR, isSecure ? "https" : "http,https")
+        setProxy(isSecure: isSecure)
         samara_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
         var headers = request.headers.map { "\($0.name): \($0.value)" }
         // Waiting a second for "100 Continue" from servers that do not know it costs more than it saves.
@@ -88,6 +90,21 @@ final class Transfer {
             Transfer.from(context).body(UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
         }
         samara_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
+    }
+
+    /// libcurl reads `https_proxy`, `HTTPS_PROXY`, `http_proxy`, `NO_PROXY`. Like Go's programs, whose users these are,
+    /// `HTTP_PROXY` counts too (no client could have set it: this is no CGI program), and this machine itself is never
+    /// asked for through a proxy.
+    private func setProxy(isSecure: Bool) {
+        let authority = request.url.drop { $0 != ":" }.dropFirst(3).prefix { $0 != "/" }
+        let isLocal = ["localhost", "localhost:", "127.", "[::1]"].contains { prefix in
+            prefix == "localhost" ? authority == prefix : authority.hasPrefix(prefix)
+        }
+        if isLocal {
+            samara_curl_set_text(handle, CURLOPT_PROXY, "")
+        } else if !isSecure, Identity.environment("http_proxy") == nil, let proxy = Identity.environment("HTTP_PROXY") {
+            samara_curl_set_text(handle, CURLOPT_PROXY, proxy)
+        }
     }
 
     private func secure(_ tls: TLSSettings) {
