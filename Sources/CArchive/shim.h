@@ -6,3 +6,5 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <openssl/evp.h>
+// Threads are this module's users' alone: what CLinux serves has one, always.
+#include <pthread.h>

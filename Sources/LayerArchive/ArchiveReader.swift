@@ -6,7 +6,7 @@ final class ArchiveReader {
     enum Content {
         /// A layer: tar, no compression.
         case tar
-        /// A layer's blob: one stream, decompressed when it is gzip or zstd.
+        /// A layer's blob that is not gzip: one stream, decompressed when it is zstd.
         case compressedStream
         /// An image archive: tar, compressed by anything that people compress archives with.
         case compressedTar
@@ -31,7 +31,6 @@ final class ArchiveReader {
             archive_read_support_format_tar(archive)
             archive_read_support_format_empty(archive)
         case .compressedStream:
-            archive_read_support_filter_gzip(archive)
             archive_read_support_filter_zstd(archive)
             archive_read_support_format_raw(archive)
             archive_read_support_format_empty(archive)
@@ -181,24 +180,75 @@ struct ArchiveEntry {
 
 /// A blob's content: decompressed when it is gzip or zstd, otherwise as it is.
 final class DecompressedSource: ByteSource {
-    private let reader: ArchiveReader
-    private var started = false
-    private var isEmpty = false
+    private enum Stream {
+        case gzip(GunzippedSource)
+        /// zstd, or not compressed.
+        case other(ArchiveReader)
+        case end
+    }
+
+    private let source: PeekedSource
+    private let name: String
+    /// Nil before the first bytes are known.
+    private var stream: Stream?
 
     init(_ source: any ByteSource, name: String) throws(LayerArchiveError) {
-        reader = try ArchiveReader(source, .compressedStream, name: name)
+        self.source = PeekedSource(source)
+        self.name = name
     }
 
     func next() throws(LayerArchiveError) -> UnsafeRawBufferPointer {
-        if !started {
-            started = true
-            isEmpty = try !reader.next()
+        let current: Stream
+        if let stream { current = stream } else { current = try begin() }
+        switch current {
+        case .gzip(let content): return try content.next()
+        case .other(let reader):
+            while let (bytes, _) = try reader.data() {
+                if !bytes.isEmpty { return bytes }
+            }
+            stream = .end
+        case .end: break
         }
-        if isEmpty { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        while let (bytes, _) = try reader.data() {
-            if !bytes.isEmpty { return bytes }
-        }
-        isEmpty = true
         return UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    private func begin() throws(LayerArchiveError) -> Stream {
+        let new: Stream
+        // RFC 1952, 2.3.1
+        if try source.start().starts(with: [0x1f, 0x8b]) {
+            new = .gzip(try GunzippedSource(source, name: name))
+        } else {
+            let reader = try ArchiveReader(source, .compressedStream, name: name)
+            new = try reader.next() ? .other(reader) : .end
+        }
+        stream = new
+        return new
+    }
+}
+
+/// A source whose first bytes can be looked at.
+private final class PeekedSource: ByteSource {
+    private let source: any ByteSource
+    private var first = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var joined: [UInt8] = []
+    private var held: BytesSource?
+
+    init(_ source: any ByteSource) { self.source = source }
+
+    /// At least two bytes, unless the source has less in all.
+    func start() throws(LayerArchiveError) -> UnsafeRawBufferPointer {
+        first = try source.next()
+        if first.isEmpty || first.count >= 2 { return first }
+        joined = Array(first) + Array(try source.next())
+        let bytes = BytesSource(joined)
+        held = bytes
+        first = bytes.next()
+        return first
+    }
+
+    func next() throws(LayerArchiveError) -> UnsafeRawBufferPointer {
+        if first.isEmpty { return try source.next() }
+        defer { first = UnsafeRawBufferPointer(start: nil, count: 0) }
+        return first
     }
 }

@@ -66,21 +66,37 @@ struct EntryAttributes {
 struct AttributeWriter {
     let ownership: Ownership
     let warnings: WarningLog
+    /// Whose a new file is.
+    private let maker = Identity.effective
 
-    func apply(_ attributes: EntryAttributes, to fd: borrowing OwnedFD, _ shown: String) throws(LayerArchiveError) {
+    init(ownership: Ownership, warnings: WarningLog) {
+        self.ownership = ownership
+        self.warnings = warnings
+    }
+
+    /// - Parameters:
+    ///   - hasMode: the file was made with its mode.
+    ///   - isNew: the file belongs to this process's user and group: it was just made, in a directory without the
+    ///     set-group-ID bit. Most files of images are root's, and so are they.
+    func apply(
+        _ attributes: EntryAttributes, to fd: borrowing OwnedFD, _ shown: @autoclosure () -> String,
+        hasMode: Bool = false, isNew: Bool = false
+    ) throws(LayerArchiveError) {
         do throws(Errno) {
-            if ownership == .asArchived {
+            if ownership == .asArchived, !isNew || (attributes.user, attributes.group) != maker {
                 try OpenFile.setOwner(fd, user: attributes.user, group: attributes.group)
             }
-        } catch { throw ownerError(attributes, shown, error) }
+        } catch { throw ownerError(attributes, shown(), error) }
         for (name, value) in attributes.extended {
-            do { try OpenFile.setExtendedAttribute(fd, name, value) } catch { try refused(name, shown, error) }
+            do { try OpenFile.setExtendedAttribute(fd, name, value) } catch { try refused(name, shown(), error) }
         }
-        do { try OpenFile.setMode(fd, attributes.permissions) } catch {
-            throw LayerArchiveError("set the mode of the layer's entry", shown: shown, error)
+        if !hasMode {
+            do { try OpenFile.setMode(fd, attributes.permissions) } catch {
+                throw LayerArchiveError("set the mode of the layer's entry", shown: shown(), error)
+            }
         }
         do { try OpenFile.setTimes(fd, attributes.modified) } catch {
-            throw LayerArchiveError("set the times of the layer's entry", shown: shown, error)
+            throw LayerArchiveError("set the times of the layer's entry", shown: shown(), error)
         }
     }
 

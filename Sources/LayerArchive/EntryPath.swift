@@ -12,9 +12,10 @@ struct EntryPath {
     init(
         _ bytes: [UInt8], limits: ExtractionLimits, isHardLinkTarget: Bool = false
     ) throws(LayerArchiveError) {
-        let shown = EntryPath.display(bytes)
         func refused(_ reason: String) -> LayerArchiveError {
-            LayerArchiveError("the layer's entry \(shown) \(reason); the image is damaged or hostile and is not loaded")
+            LayerArchiveError(
+                "the layer's entry \(EntryPath.display(bytes)) \(reason); the image is damaged or hostile and is not loaded"
+            )
         }
         if bytes.isEmpty { throw refused("has an empty name") }
         let slash = UInt8(ascii: "/")

@@ -5,11 +5,12 @@
 // This module turns archives into images of the store and back. It runs in `samara-image`, inside the user
 // namespace whose ids 0 to 65535 are mapped, so that a file of an image gets its owner by plain chown(2).
 //
-//   bytes ──▶ DigestingSource ──▶ DecompressedSource ──▶ DigestingSource ──▶ ArchiveReader ──▶ LayerUnpacker
-//             digest of the blob   gzip, zstd, none       diff id             tar (libarchive)  files
+//   bytes ──▶ DecompressedSource ──▶ DigestingSource ──▶ ReadAheadSource ──▶ ArchiveReader ──▶ LayerUnpacker
+//             gzip, zstd, none       diff id             to another thread   tar (libarchive)  files
 //
-// A layer goes through memory once: both digests, decompression and unpacking happen in the same pass. Sources
-// are pulled, because libarchive pulls: whoever feeds the first one (a file, a socket) is asked for bytes.
+// A layer goes through memory once: decompression, the digest and unpacking happen in the same pass, in two threads, and
+// several layers at once (`LayerTasks`). Sources are pulled, because libarchive pulls: whoever feeds the first one (a
+// file, a blob that arrives) is asked for bytes. The other way, `TreeArchiver` makes archives of directories.
 //
 // Nothing in an archive is trusted:
 // - Paths never leave the layer: a parent directory is opened by openat2(2) with RESOLVE_IN_ROOT, relative to the

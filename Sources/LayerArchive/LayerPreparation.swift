@@ -34,48 +34,61 @@ package struct LayerSource {
 }
 
 extension StagedBlobs {
-    /// Unpacks an image's layers, lowest first. A layer that the store or this command has unpacked is not
-    /// unpacked again, but its blob is checked unless it is the very one that was unpacked.
+    /// Unpacks an image's layers, several at once. A layer that the store or this command has unpacked is not unpacked
+    /// again, but its blob is checked unless it is the very one that was unpacked.
     ///
-    /// - Parameter arriving: the bytes of a blob that is still on its way; nil for one that is at hand.
+    /// - Parameter arrival: blobs that are still on their way; nil when all are at hand.
     package func prepareLayers(
         _ sources: [LayerSource], diffIDs: [Digest], image: String, options: LayerOptions,
-        arriving: (LayerSource) throws(LayerArchiveError) -> (any ByteSource)? = { _ in nil }
+        arrival: (any BlobArrival)? = nil
     ) throws(LayerArchiveError) -> [ImageLayer] {
         if sources.count != diffIDs.count {
             throw LayerArchiveError(
                 "\(image): its manifest has \(sources.count) layers and its config \(diffIDs.count); the image is damaged"
             )
         }
-        var layers: [ImageLayer] = []
+        var layers: [ImageLayer?] = []
+        var tasks: [LayerTask] = []
+        /// Where the layers so far are or will be, lowest first.
+        var directories: [String] = []
         var chainID: Digest?
         for (index, source) in sources.enumerated() {
             let diffID = diffIDs[index]
-            let chain: Digest
-            if let below = chainID {
-                chain = try SHA256.digest(Array("\(below) \(diffID)".utf8))
-            } else {
-                chain = diffID
-            }
+            let chain = try LayerChain.id(diffID, above: chainID)
             chainID = chain
+            let known = try unpackedLayer(chain)
+            layers.append(known)
+            let directory = staging.layerDirectory(chain)
+            let isStaged = known == nil || File.exists(directory)
+            let lower = directories
+            directories.append(isStaged ? directory + "/diff" : staging.store.layerPath(chain))
+            if known?.blob == source.blob { continue }
             let name = "layer \(index + 1) of \(sources.count) of \(image)"
-            if var layer = try unpackedLayer(chain) {
-                if layer.blob != source.blob {
-                    try verify(
-                        source, content: try arriving(source), diffID: diffID, name: name, options: options)
-                    layer.blob = source.blob
-                    layer.blobSize = source.size
-                    layer.mediaType = source.mediaType
-                }
-                layers.append(layer)
-            } else {
-                layers.append(
-                    try unpack(
-                        source, content: try arriving(source), diffID: diffID, chainID: chain, above: layers,
-                        name: name, options: options))
-            }
+            tasks.append(
+                LayerTask(
+                    source, content: try content(of: source, arrival, name), diffID: diffID, chainID: chain, name: name,
+                    work: known == nil ? .unpack(directory: directory, lower: lower.reversed()) : .verify,
+                    options: options))
         }
-        return layers
+        let results = try LayerTasks(tasks, arrival: arrival).run()
+        var finished = zip(tasks, results).map { $0.layer($1) }[...]
+        return zip(layers, sources).compactMap { known, source in
+            guard var layer = known else { return finished.popFirst() }
+            if layer.blob == source.blob { return layer }
+            // Verified: the same content in another form.
+            finished.removeFirst()
+            layer.blob = source.blob
+            layer.blobSize = source.size
+            layer.mediaType = source.mediaType
+            return layer
+        }
+    }
+
+    private func content(
+        of source: LayerSource, _ arrival: (any BlobArrival)?, _ name: String
+    ) throws(LayerArchiveError) -> any ByteSource {
+        if let content = try arrival?.source(of: source) { return content }
+        return try DescriptorSource(try open(source.blob, name: name), name: name)
     }
 
     private func unpackedLayer(_ chainID: Digest) throws(LayerArchiveError) -> ImageLayer? {
@@ -91,69 +104,12 @@ extension StagedBlobs {
                 "\"\(path)\" is damaged: \(error); remove the images that use the layer and load them again")
         }
     }
+}
 
-    private func unpack(
-        _ source: LayerSource, content: (any ByteSource)?, diffID: Digest, chainID: Digest,
-        above lower: [ImageLayer], name: String, options: LayerOptions
-    ) throws(LayerArchiveError) -> ImageLayer {
-        let directory = staging.layerDirectory(chainID)
-        do {
-            try Directory.make(directory, mode: 0o700)
-            try Directory.make(directory + "/diff", mode: 0o700)
-        } catch {
-            throw LayerArchiveError("make the layer's directory", directory, error)
-        }
-        var unpacker = LayerUnpacker(
-            into: try LayerTree.open(directory + "/diff"), lower: lower.reversed().map { path(of: $0.chainID) },
-            ownership: options.ownership, limits: options.limits, warnings: options.warnings)
-        let content = try uncompressed(source, content: content, name: name, options: options)
-        try unpacker.unpack(content, name: name)
-        try check(content, diffID, name)
-        let layer = ImageLayer(
-            chainID: chainID, diffID: diffID, blob: source.blob, mediaType: source.mediaType, blobSize: source.size,
-            tarSize: content.count, hidesLower: unpacker.hidesLower)
-        // Last: a layer with this file is complete.
-        do { try File.write(directory + "/layer.json", layer.json.serialized(), mode: 0o600) } catch {
-            throw LayerArchiveError("write", directory + "/layer.json", error)
-        }
-        return layer
-    }
-
-    private func path(of chainID: Digest) -> String {
-        let staged = staging.layerDirectory(chainID) + "/diff"
-        return File.exists(staged) ? staged : staging.store.layerPath(chainID)
-    }
-
-    private func verify(
-        _ source: LayerSource, content: (any ByteSource)?, diffID: Digest, name: String, options: LayerOptions
-    ) throws(LayerArchiveError) {
-        let content = try uncompressed(source, content: content, name: name, options: options)
-        try content.drain()
-        try check(content, diffID, name)
-    }
-
-    private func uncompressed(
-        _ source: LayerSource, content: (any ByteSource)?, name: String, options: LayerOptions
-    ) throws(LayerArchiveError) -> DigestingSource {
-        let blob: any ByteSource
-        if let content {
-            blob = content
-        } else {
-            blob = try DescriptorSource(try open(source.blob, name: name), name: name)
-        }
-        let limit = options.limits.uncompressed(source.size)
-        return try DigestingSource(
-            try DecompressedSource(blob, name: name), limit: limit,
-            excess:
-                "\(name) unpacks to more than \(limit) bytes from \(source.size); it is taken for a decompression bomb and not loaded"
-        )
-    }
-
-    private func check(_ content: DigestingSource, _ diffID: Digest, _ name: String) throws(LayerArchiveError) {
-        let digest = content.digest()
-        if digest != diffID {
-            throw LayerArchiveError(
-                "\(name) unpacks to \(digest), but its config says \(diffID): the image is damaged; get it again")
-        }
+/// image-spec, config.md, "Layer ChainID".
+enum LayerChain {
+    static func id(_ diffID: Digest, above below: Digest?) throws(LayerArchiveError) -> Digest {
+        guard let below else { return diffID }
+        return try SHA256.digest(Array("\(below) \(diffID)".utf8))
     }
 }

@@ -15,6 +15,8 @@ struct LayerUnpacker: ~Copyable {
     /// The unpacked layers below, highest first: where a directory that the archive does not list gets its
     /// attributes from.
     private let lower: [String]
+    /// Files get the very mode that they are made with: umask(2) takes nothing from it.
+    private let isMaskClear: Bool
     private var entries = 0
     /// Directories get their attributes when everything is in them: later entries would change their times and, by
     /// set-group-ID bits or default access control lists, get attributes that the archive does not give.
@@ -26,24 +28,26 @@ struct LayerUnpacker: ~Copyable {
     private struct DirectoryAttributes {
         var path: [UInt8]
         var inode: UInt64
-        var attributes: EntryAttributes
+        /// Nil when the archive has no entry for the directory: as it is below.
+        var attributes: EntryAttributes?
     }
 
     init(
         into tree: consuming LayerTree, lower: [String], ownership: Ownership, limits: ExtractionLimits,
-        warnings: WarningLog
+        warnings: WarningLog, isMaskClear: Bool = false
     ) {
-        let attributes = LayerUnpacker.inherited(PathBytes("."), from: lower)
-        directories = [DirectoryAttributes(path: [], inode: tree.rootInode, attributes: attributes)]
+        directories = [DirectoryAttributes(path: [], inode: tree.rootInode, attributes: nil)]
         directoryIndex = [tree.rootInode: 0]
         self.tree = tree
         self.lower = lower
         self.limits = limits
         self.warnings = warnings
+        self.isMaskClear = isMaskClear
         writer = AttributeWriter(ownership: ownership, warnings: warnings)
     }
 
-    /// Unpacks all entries of `source`, an uncompressed tar, and reads it to its end.
+    /// Unpacks all entries of `source`, an uncompressed tar, and reads it to its end. `finishDirectories` follows, once
+    /// the layers below are complete.
     mutating func unpack(_ source: any ByteSource, name: String) throws(LayerArchiveError) {
         let reader = try ArchiveReader(source, .tar, name: name)
         while try reader.next() {
@@ -55,7 +59,6 @@ struct LayerUnpacker: ~Copyable {
         }
         // Padding after the archive's end belongs to the diff id.
         try source.drain()
-        try finishDirectories()
     }
 
     private mutating func apply(_ reader: ArchiveReader) throws(LayerArchiveError) {
@@ -107,7 +110,9 @@ struct LayerUnpacker: ~Copyable {
         let entry = reader.entry
         let attributes = try EntryAttributes(entry, path, warnings)
         let size = entry.size
-        let fd = try create(path)
+        // The file gets its mode as it is made, unless something else must be written before that.
+        let isFinal = attributes.extended.isEmpty && attributes.permissions & 0o7000 == 0
+        let fd = try create(path, mode: isFinal ? attributes.permissions : 0o600)
         var end: Int64 = 0
         while let (bytes, offset) = try reader.data() {
             do { try OpenFile.write(fd, bytes, at: offset) } catch {
@@ -121,15 +126,16 @@ struct LayerUnpacker: ~Copyable {
                 throw LayerArchiveError("write the layer's entry", shown: path.shown, error)
             }
         }
-        try writer.apply(attributes, to: fd, path.shown)
+        try writer.apply(attributes, to: fd, path.shown, hasMode: isFinal && isMaskClear, isNew: true)
         do { try fd.close() } catch { throw LayerArchiveError("write the layer's entry", shown: path.shown, error) }
     }
 
-    private func create(_ path: EntryPath) throws(LayerArchiveError) -> OwnedFD {
+    private func create(_ path: EntryPath, mode: UInt32) throws(LayerArchiveError) -> OwnedFD {
+        let name = path.name
         do {
-            do { return try DirectoryEntry.create(path.name, mode: 0o600, in: tree.parent) } catch .fileExists {}
-            _ = try tree.clear(path.name)
-            return try DirectoryEntry.create(path.name, mode: 0o600, in: tree.parent)
+            do { return try DirectoryEntry.create(name, mode: mode, in: tree.parent) } catch .fileExists {}
+            _ = try tree.clear(name)
+            return try DirectoryEntry.create(name, mode: mode, in: tree.parent)
         } catch {
             throw LayerArchiveError("make the layer's entry", shown: path.shown, error)
         }
@@ -265,7 +271,7 @@ struct LayerUnpacker: ~Copyable {
 
     // MARK: Directories' attributes
 
-    private mutating func remember(_ path: [UInt8], _ inode: UInt64, _ attributes: EntryAttributes) {
+    private mutating func remember(_ path: [UInt8], _ inode: UInt64, _ attributes: EntryAttributes?) {
         let new = DirectoryAttributes(path: path, inode: inode, attributes: attributes)
         if let index = directoryIndex[inode] {
             directories[index] = new
@@ -276,7 +282,7 @@ struct LayerUnpacker: ~Copyable {
     }
 
     private mutating func rememberImplicit(_ path: PathBytes, _ inode: UInt64) {
-        remember(Array(path.bytes), inode, LayerUnpacker.inherited(path, from: lower))
+        remember(Array(path.bytes), inode, nil)
     }
 
     /// A directory that the archive has no entry for looks as it does below: overlay shows the attributes of the
@@ -290,21 +296,25 @@ struct LayerUnpacker: ~Copyable {
             else { continue }
             return EntryAttributes(
                 user: status.owner, group: status.group, permissions: status.permissions,
-                modified: FileTime(seconds: status.modifiedSeconds, nanoseconds: 0))
+                modified: FileTime(seconds: status.modifiedSeconds, nanoseconds: status.modifiedNanoseconds))
         }
         return EntryAttributes(user: 0, group: 0, permissions: 0o755, modified: FileTime(seconds: 0, nanoseconds: 0))
     }
 
     // Backwards, so that a directory which its owner may not enter is closed after what is in it.
-    private func finishDirectories() throws(LayerArchiveError) {
+    func finishDirectories() throws(LayerArchiveError) {
         for directory in directories.reversed() {
-            let shown = EntryPath.display(directory.path)
-            if let fd = try reopen(directory, shown) { try writer.apply(directory.attributes, to: fd, shown) }
+            guard let fd = try reopen(directory) else { continue }
+            let attributes =
+                directory.attributes
+                ?? LayerUnpacker.inherited(
+                    PathBytes(directory.path.isEmpty ? [UInt8(ascii: ".")] : directory.path), from: lower)
+            try writer.apply(attributes, to: fd, EntryPath.display(directory.path))
         }
     }
 
     /// Nil if a later entry put something else in its place.
-    private func reopen(_ directory: DirectoryAttributes, _ shown: String) throws(LayerArchiveError) -> OwnedFD? {
+    private func reopen(_ directory: DirectoryAttributes) throws(LayerArchiveError) -> OwnedFD? {
         do {
             let fd = try tree.open(directory.path, flags: O_NOFOLLOW)
             if try File.status(fd).inode != directory.inode { return nil }
@@ -312,7 +322,8 @@ struct LayerUnpacker: ~Copyable {
         } catch {
             switch error {
             case .noSuchFileOrDirectory, .notDirectory, .tooManySymbolicLinkLevels: return nil
-            default: throw LayerArchiveError("open the layer's directory", shown: shown, error)
+            default:
+                throw LayerArchiveError("open the layer's directory", shown: EntryPath.display(directory.path), error)
             }
         }
     }

@@ -4,11 +4,13 @@
 package final class WarningLog {
     private var said: Set<String> = []
     private let emit: (String) -> Void
+    /// Several layers are unpacked at once.
+    private let gate = Gate()
 
     /// - Parameter emit: gets each different text once, when it first occurs.
     package init(emit: @escaping (String) -> Void) { self.emit = emit }
 
     package func warn(_ text: String) {
-        if said.insert(text).inserted { emit(text) }
+        gate.locked { if said.insert(text).inserted { emit(text) } }
     }
 }

@@ -76,40 +76,43 @@ final class BlobFile: BlobSink {
     }
 }
 
-/// The bytes of a blob while it arrives: whoever reads faster than the network drives the downloads meanwhile.
+/// The bytes of a blob while it arrives: read by the thread that unpacks it, behind the one that drives the downloads.
 final class ArrivingSource: ByteSource {
     private static let pieceBytes = 256 << 10
 
-    private let download: BlobDownload
-    private let file: BlobFile
-    private let pump: (_ waits: Bool) throws(RegistryError) -> Void
+    private let path: String
     private let fd: OwnedFD
     private let buffer: UnsafeMutableRawBufferPointer
     private var offset: Int64 = 0
+    private let gate: Gate
+    // Guarded by `gate`.
+    /// Bytes that can be read from the file.
+    var available: Int64
+    var isComplete: Bool
+    /// The pull has failed; there will be no more bytes.
+    var isStopped = false
 
-    init(
-        _ download: BlobDownload, _ file: BlobFile, pump: @escaping (_ waits: Bool) throws(RegistryError) -> Void
-    ) throws(LayerArchiveError) {
-        self.download = download
-        self.file = file
-        self.pump = pump
+    init(_ file: BlobFile, isComplete: Bool, _ gate: Gate) throws(LayerArchiveError) {
+        path = isComplete ? file.finalPath : file.path
+        self.gate = gate
+        self.isComplete = isComplete
+        available = file.written
         // Stays valid when the file gets its final name.
-        do { fd = try File.open(download.isComplete ? file.finalPath : file.path, O_RDONLY) } catch {
-            throw LayerArchiveError("read", file.path, error)
-        }
+        do { fd = try File.open(path, O_RDONLY) } catch { throw LayerArchiveError("read", path, error) }
         buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: ArrivingSource.pieceBytes, alignment: 64)
     }
 
     deinit { buffer.deallocate() }
 
     func next() throws(LayerArchiveError) -> UnsafeRawBufferPointer {
-        do {
-            // Also with bytes at hand: the network is to be busy while a layer is unpacked.
-            if !download.isComplete { try pump(false) }
-            while offset == file.written, !download.isComplete { try pump(true) }
-        } catch { throw LayerArchiveError(error.description) }
+        let isStopped = gate.locked {
+            // The file may have more than was told: then the offset is ahead.
+            while offset >= available, !isComplete, !self.isStopped { gate.wait() }
+            return self.isStopped
+        }
+        if isStopped { throw LayerArchiveError("the pull has failed") }
         let count: Int
-        do { count = try OpenFile.read(fd, buffer) } catch { throw LayerArchiveError("read", file.path, error) }
+        do { count = try OpenFile.read(fd, buffer) } catch { throw LayerArchiveError("read", path, error) }
         offset += Int64(count)
         return UnsafeRawBufferPointer(rebasing: buffer[..<count])
     }

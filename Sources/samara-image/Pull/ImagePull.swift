@@ -165,10 +165,7 @@ struct ImagePull {
             options.warnings.warn("\(name) is for \(config.platform), not for \(platform)")
         }
         let layers = try blobs.prepareLayers(
-            sources, diffIDs: config.diffIDs, image: name.description, options: options
-        ) {
-            (layer) throws(LayerArchiveError) in try arrivals.source(layer.blob)
-        }
+            sources, diffIDs: config.diffIDs, image: name.description, options: options, arrival: arrivals)
         try arrivals.finishAll()
         progress.message("Writing manifest to image destination")
         _ = try blobs.stage(found.bytes)
@@ -188,70 +185,5 @@ struct ImagePull {
 
     private func registry<Result>(_ body: () throws(RegistryError) -> Result) throws(LayerArchiveError) -> Result {
         do { return try body() } catch { throw LayerArchiveError(error.description) }
-    }
-}
-
-/// The blobs of one pull on their way.
-final class Arrivals {
-    private struct Arrival {
-        let kind: String
-        let download: BlobDownload
-        let file: BlobFile
-        var isReported = false
-    }
-
-    private let downloads: BlobDownloads
-    private let progress: Progress
-    private var arrivals: [Digest: Arrival] = [:]
-
-    init(_ repository: Repository, _ progress: Progress) {
-        downloads = BlobDownloads(repository)
-        self.progress = progress
-    }
-
-    func has(_ digest: Digest) -> Bool { arrivals[digest] != nil }
-
-    func add(_ descriptor: Descriptor, _ kind: String, _ blobs: borrowing StagedBlobs) throws(LayerArchiveError) {
-        let file = try BlobFile(
-            descriptor.digest, path: blobs.incomingPath(descriptor.digest),
-            finalPath: blobs.staging.blobPath(descriptor.digest))
-        arrivals[descriptor.digest] = Arrival(kind: kind, download: downloads.add(descriptor, to: file), file: file)
-        progress.begin(kind, descriptor)
-    }
-
-    /// The bytes of a blob on its way; nil when it was at hand before.
-    func source(_ digest: Digest) throws(LayerArchiveError) -> (any ByteSource)? {
-        guard let arrival = arrivals[digest] else { return nil }
-        return try ArrivingSource(arrival.download, arrival.file) { [self] (waits) throws(RegistryError) in
-            try pump(waits: waits)
-        }
-    }
-
-    func finish(_ digest: Digest) throws(LayerArchiveError) {
-        guard let arrival = arrivals[digest] else { return }
-        do { while !arrival.download.isComplete { try pump(waits: true) } } catch {
-            throw LayerArchiveError(error.description)
-        }
-    }
-
-    func finishAll() throws(LayerArchiveError) {
-        for digest in arrivals.keys { try finish(digest) }
-        report()
-    }
-
-    private func pump(waits: Bool) throws(RegistryError) {
-        try downloads.pump(waits: waits)
-        report()
-    }
-
-    private func report() {
-        for (digest, arrival) in arrivals where !arrival.isReported {
-            if arrival.download.isComplete {
-                arrivals[digest]?.isReported = true
-                progress.end(arrival.kind, arrival.download.descriptor)
-            } else {
-                progress.update(arrival.kind, arrival.download.descriptor, arrival.download.received)
-            }
-        }
     }
 }
