@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FaultyServer
 import Foundation
 import Testing
 
@@ -197,6 +198,67 @@ extension Integration {
                 #expect(
                     none.stderr.contains("has no image for linux/s390x; it has linux/mips, linux/amd64, linux/arm64"),
                     "\(none)")
+            }
+        }
+
+        @Test func proxiesOfTheEnvironment() throws {
+            let samara = try Samara.shared()
+            let image = try ServedImage([[1, 2, 3]])
+            let proxy = try FaultyServer { request in
+                // A proxy is asked for the whole address: RFC 9112, 3.2.2.
+                let place = "http://registry.invalid"
+                guard request.path.hasPrefix(place + "/") else { return .notFound }
+                var inner = request
+                inner.path = String(request.path.dropFirst(place.count))
+                return image.reply(inner)
+            }
+            defer { proxy.stop() }
+            let through = try samara.run(
+                ["pull", "-q", "--tls-verify=false", "registry.invalid/app:1"],
+                environment: ["HTTP_PROXY": "http://\(proxy.host)"])
+            #expect(through.status == 0, "\(through)")
+            // A registry of this machine is asked directly.
+            let local = try FaultyServer { image.reply($0) }
+            defer { local.stop() }
+            let direct = try samara.run(
+                ["pull", "-q", "\(local.host)/app:1"], environment: ["http_proxy": "http://127.0.0.1:1"])
+            #expect(direct.status == 0, "\(direct)")
+            try samara.succeed("rmi", "registry.invalid/app:1", "\(local.host)/app:1")
+        }
+
+        /// An archive that Samara wrote is what skopeo reads, and the other way round: the very bytes.
+        @Test func archivesAreExchangedWithSkopeo() throws {
+            try withRegistry { registry, samara in
+                try samara.succeed("load", "-i", "\(samara.images)/nginx.tar", timeout: .seconds(60))
+                let facts = "{{.Digest}} {{.RootFS.Layers}}"
+                let before = try samara.succeed("image", "inspect", "--format", facts, "nginx")
+                let saved = registry.folder + "/saved.tar"
+                try samara.succeed("save", "--format", "oci-archive", "-o", saved, "nginx")
+                let name = "\(registry.host)/exchanged"
+                try registry.tool([
+                    "skopeo", "--insecure-policy", "copy", "-q", "--preserve-digests", "--dest-tls-verify=false",
+                    "oci-archive:" + saved, "docker://\(name):1",
+                ])
+                try samara.succeed("rmi", "--all", "--force")
+                try samara.succeed("pull", "-q", "\(name):1")
+                #expect(try samara.succeed("image", "inspect", "--format", facts, "\(name):1") == before)
+                let fetched = registry.folder + "/fetched.tar"
+                try registry.tool([
+                    "skopeo", "--insecure-policy", "copy", "-q", "--preserve-digests", "--src-tls-verify=false",
+                    "docker://\(name):1", "oci-archive:\(fetched):example.com/fetched:1",
+                ])
+                try samara.succeed("rmi", "--all", "--force")
+                try samara.succeed("load", "-i", fetched, timeout: .seconds(60))
+                #expect(try samara.succeed("image", "inspect", "--format", facts, "example.com/fetched:1") == before)
+
+                // Docker's form has no manifest; the diff ids say that the layers are the same.
+                let docker = registry.folder + "/docker.tar"
+                try samara.succeed("save", "-o", docker, "example.com/fetched:1")
+                let config = try registry.tool(["skopeo", "inspect", "--config", "docker-archive:" + docker])
+                for layer in before.split(separator: " ").dropFirst() {
+                    let diffID = layer.filter { $0 != "[" && $0 != "]" }
+                    #expect(config.stdout.contains(diffID), "\(diffID) is not in \(config)")
+                }
             }
         }
     }

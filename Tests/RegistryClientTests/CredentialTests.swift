@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FaultyServer
 import Foundation
 import Testing
 
@@ -119,5 +120,24 @@ final class CredentialTests {
             try store(authFile: home + "/auth.json").credentials(host: "x.io", repository: "")
         }
         #expect(error?.description.contains(home + "/auth.json") == true)
+    }
+
+    /// Any bytes end in credentials or in an error that names the file, never in a trap.
+    @Test func damagedFilesAreSurvived() throws {
+        let seed = UInt64.random(in: .min ... .max)
+        print("damagedFilesAreSurvived: seed \(seed)")
+        var mutation = Mutation(seed: seed)
+        let corpus = [
+            #"{"auths":{"x.io":{"auth":"dXNlcjpzZWNyZXQ="},"https://x.io/v1/":{"identitytoken":"t"}}}"#,
+            #"{"auths":{"x.io/a/b":{"auth":"YTpi","username":"u","password":"p"}},"credHelpers":{}}"#,
+        ].map { Array($0.utf8) }
+        try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
+        for _ in 0..<1500 {
+            let bytes = mutation.damaged(corpus)
+            try Data(bytes).write(to: URL(fileURLWithPath: home + "/auth.json"))
+            do { _ = try store(authFile: home + "/auth.json").credentials(host: "x.io", repository: "a/b") } catch {
+                #expect(error.description.contains("auth.json"), "seed \(seed): \(error)")
+            }
+        }
     }
 }
