@@ -12,6 +12,9 @@ enum Benchmark {
             return
         }
         if arguments.isEmpty { arguments = ["--help"] }
+        // A reader of the progress or the report that has gone must not end the benchmark before its cleanup. Commands get
+        // the default back.
+        signal(SIGPIPE, SIG_IGN)
         do {
             let options = try Options(arguments)
             if options.scenario == "report" { exit(try reuse(options)) }

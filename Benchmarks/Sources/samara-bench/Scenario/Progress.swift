@@ -9,7 +9,13 @@ final class Progress {
     /// What the scenarios after this one may take at most.
     var secondsAfterwards = 0.0
 
-    func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    func say(_ text: String) { tell(text + "\n") }
+
+    /// Whoever reads may have gone away: that must not keep the benchmark from cleaning up.
+    private func tell(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = write(2, bytes, bytes.count)
+    }
 
     func round(_ group: String, _ round: Int, _ rounds: Int, elapsed: Double, limit: Double) {
         let afterwards = secondsAfterwards > 0 ? ", then at most \(Int(secondsAfterwards)) s of other scenarios" : ""
@@ -22,10 +28,10 @@ final class Progress {
             let left = min(elapsed / Double(round) * Double(rounds - round), limit - elapsed)
             text += String(format: ", about %.0f s left", max(0, left))
         }
-        FileHandle.standardError.write(Data((text + afterwards).utf8))
+        tell(text + afterwards)
     }
 
     func end() {
-        if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
+        if isTerminal { tell("\r\u{1b}[K") }
     }
 }
