@@ -11,6 +11,8 @@ struct AdaptivePolling {
     /// How long to look, in nanoseconds: somewhat longer than two processes need to wake up and answer.
     static var patience: UInt64 { 50_000 }
     private static var highestScore: Int { 8 }
+    /// The score after a core was given away and not given back in time: so many events later it is tried again.
+    private static var lapse: Int { -256 }
 
     /// Goes up with each event that came in time, down faster with each that did not.
     private var score = 0
@@ -24,20 +26,29 @@ struct AdaptivePolling {
         guard timeout != 0, pollsAhead, isAllowed else { return try epoll.wait(timeoutMilliseconds: timeout) }
         let began = MonotonicClock.nanoseconds
         if score >= Self.highestScore / 2 {
+            var now = began
             repeat {
                 let count = try epoll.wait(timeoutMilliseconds: 0)
                 if count > 0 {
                     score = min(score + 1, Self.highestScore)
                     return count
                 }
+                let before = now
                 Processors.yield()
-            } while MonotonicClock.nanoseconds - began < Self.patience
+                now = MonotonicClock.nanoseconds
+                // Somebody else needs the core for long. A sleeper is woken in front of him (sched(7)), a process that
+                // yielded waits for the end of his slice: milliseconds.
+                if now - before > Self.patience {
+                    score = Self.lapse
+                    return try epoll.wait(timeoutMilliseconds: timeout)
+                }
+            } while now - began < Self.patience
             score -= Self.highestScore / 4
             return try epoll.wait(timeoutMilliseconds: timeout)
         }
         let count = try epoll.wait(timeoutMilliseconds: timeout)
         let inTime = MonotonicClock.nanoseconds - began < Self.patience
-        score = inTime ? min(score + 1, Self.highestScore) : max(score - Self.highestScore / 4, 0)
+        score = inTime ? min(score + 1, Self.highestScore) : max(score - Self.highestScore / 4, min(score, 0))
         return count
     }
 }
