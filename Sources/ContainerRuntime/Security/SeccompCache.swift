@@ -29,9 +29,7 @@ enum SeccompCache {
         }
         let end = headerSize + section.source.count
         guard Int(length) == section.source.count, end < bytes.count, (bytes.count - end) % 8 == 0 else { return nil }
-        let isSame = bytes.withUnsafeBytes { stored in
-            section.source.withUnsafeBytes { memcmp(stored.baseAddress! + headerSize, $0.baseAddress!, $0.count) == 0 }
-        }
+        let isSame = bytes[headerSize..<end].elementsEqual(section.source)
         return isSame ? SeccompSection.Filter(instructions: Array(bytes[end...]), flags: flags, listener: nil) : nil
     }
 
