@@ -32,8 +32,8 @@ import Testing
         try #require(plan != nil && launch != nil && child != nil, "\(text)")
         if Self.isChecked {
             #expect(child == 0)
-            #expect(plan ?? .max <= 300, "\(text)")
-            #expect(launch ?? .max <= 30, "\(text)")
+            #expect(plan ?? .max <= 20, "\(text)")
+            #expect(launch ?? .max <= 32, "\(text)")
         }
     }
 }
