@@ -37,7 +37,7 @@ public struct Engine: Sendable {
     public func enterUserNamespace() throws(EngineError) {
         if EngineProcess.isInUserNamespace { return }
         // Below `unshare`: joining the namespace that one is in is EINVAL.
-        if Identity.effective.0 == 0, let holder = holder.identity, isNamespace(of: holder.pid) {
+        if Identity.atStart.user == 0, let holder = holder.identity, isNamespace(of: holder.pid) {
             EngineProcess.isInUserNamespace = true
             return
         }
@@ -58,7 +58,7 @@ public struct Engine: Sendable {
 
     /// Whether this process is root of the user's namespace without having asked: below `unshare`.
     public var isUnshared: Bool {
-        guard Identity.effective.0 == 0, let holder = holder.identity else { return false }
+        guard Identity.atStart.user == 0, let holder = holder.identity else { return false }
         return isNamespace(of: holder.pid)
     }
 

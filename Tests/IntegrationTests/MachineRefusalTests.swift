@@ -106,7 +106,7 @@ extension Integration {
                 tell small samara load -i "$IMAGES/busybox.tar"
                 tell run samara run --rm --network none busybox echo room for this
                 samara rmi -a -f >/dev/null
-                find "$HOME/root" -type f -not -path '*/cache/*' -not -path '*/locks/*'
+                find "$HOME/root" -type f -not -path '*/base/*' -not -path '*/cache/*' -not -path '*/locks/*'
                 """
             let result = try Machine.withAllIDs.run(
                 script, after: "mount -t tmpfs -o size=12m none \"$HOME\"", home: home, on: samara)

@@ -91,13 +91,21 @@ struct BundleDevices: ~Copyable {
         throw .fileExists
     }
 
+    /// Where the host has the node: under the same path, or, being one that every Linux has, under its own name.
+    private static func hostPath(of device: RuntimeDevice) -> String {
+        guard device.kind == .character, !File.exists(device.path),
+            let usual = standard.first(where: { $0.major == device.major && $0.minor == device.minor })
+        else { return device.path }
+        return "/dev/" + usual.name
+    }
+
     private static func bind(_ device: RuntimeDevice, _ directory: borrowing OwnedFD, _ name: String) throws(Errno) {
         if samara_mknodat(directory.raw, name, 0o100666, 0) != 0 {
             let error = lastErrno()
             guard error == .fileExists else { throw error }
             if try isThere(device, directory, name) { return }
         }
-        let source = try DetachedMount.copy(device.path, recursive: false)
+        let source = try DetachedMount.copy(hostPath(of: device), recursive: false)
         let status = try File.status(source)
         // The host's file of that name must be the device that was asked for.
         guard status.mode & 0o170000 == device.kind.type,

@@ -154,10 +154,12 @@ extension Engine {
             let state = try ensureSandbox(
                 SandboxSpec(
                     id: record.id, name: record.name, hostname: record.hostname ?? String(record.id.prefix(12)),
-                    namespaces: [.network, .uts, .ipc, .mount],
+                    namespaces: record.sharesHostUTS ? [.network, .ipc, .mount] : [.network, .uts, .ipc, .mount],
                     network: .full(ports: record.ports.filter { !$0.isActivated }, options: record.networkOptions),
                     shmSize: record.shmSize))
-            return NamespaceHome(keeper: state.keeper, namespaces: [.user, .network, .uts], ownsSandbox: true)
+            return NamespaceHome(
+                keeper: state.keeper,
+                namespaces: record.sharesHostUTS ? [.user, .network] : [.user, .network, .uts], ownsSandbox: true)
         case .container(let name):
             let other = try container(name)
             guard let process = other.state.process, other.isRunning else {
