@@ -49,7 +49,8 @@ extension Integration {
             #expect(try samara.succeed("run", "--rm", "localhost/made:1", "ls", "/home") == "only")
             #expect(try samara.succeed("run", "--rm", "localhost/made:1", "sh", "-c", "echo $COLOUR") == "red")
             let shown = try samara.succeed(
-                "image", "inspect", "--format", "{{.Author}} {{.Comment}} {{.Labels.a}} {{len .RootFS.Layers}}", "made:1")
+                "image", "inspect", "--format", "{{.Author}} {{.Comment}} {{.Labels.a}} {{len .RootFS.Layers}}",
+                "made:1")
             #expect(shown == "me first b 2")
             #expect(try samara.succeed("image", "tree", "made:1").contains("Top Layer of: [localhost/made:1]"))
             #expect(try samara.succeed("image", "tree", "--whatrequires", "busybox").contains("localhost/made:1"))
