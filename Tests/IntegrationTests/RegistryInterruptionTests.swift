@@ -97,7 +97,7 @@ extension Integration {
             }
             let check = try samara.run("system", "check", timeout: .seconds(60))
             #expect(check.status == 0 && check.stdout.isEmpty, "seed \(seed): \(check)")
-            #expect(try samara.succeed("run", "--rm", "\(registry.host)/redis:1", "redis-server", "--version") != "")
+            #expect(try samara.succeed("run", "--rm", "\(registry.host)/redis:1", "redis-cli", "--version") != "")
             try samara.succeed("rmi", "--all", "--force")
             #expect(samara.storeContents.isEmpty, "seed \(seed): \(samara.storeContents)")
             try samara.destroy()
