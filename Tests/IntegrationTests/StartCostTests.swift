@@ -9,17 +9,17 @@ extension Integration {
 
         init() throws { samara = try Samara.shared() }
 
-        /// System calls of the command, the monitor and the container's program together.
-        @Test func aContainerAloneTakesAtMost300SystemCalls() throws {
+        /// System calls of the command, the monitor and the container's program together: 298 to 300 for one that ends within
+        /// 5 ms, and 30 more for one that lives long enough to be recorded, which under strace is the usual case here.
+        @Test func aContainerAloneTakesFewSystemCalls() throws {
             // The first one makes the holder and compiles the filter.
             try samara.succeed("run", "--rm", "--network", "none", "busybox", "true")
-            // On a busy machine the container may live longer than its record can wait; the record is some calls more.
             var fewest = (total: Int.max, table: "")
             for _ in 0..<5 {
                 let counts = try systemCalls("run", "--rm", "--network", "none", "busybox", "true")
                 if counts.total < fewest.total { fewest = counts }
             }
-            #expect(fewest.total > 100 && fewest.total <= 300, "\(fewest.table)")
+            #expect(fewest.total > 100 && fewest.total <= 332, "\(fewest.table)")
         }
 
         private func systemCalls(_ arguments: String...) throws -> (total: Int, table: String) {
