@@ -98,7 +98,10 @@ extension Engine {
             }
             try stop(container, timeout: timeout)
         }
-        try enterUserNamespace()
+        // What never ran has only files of this user: it goes also where no user namespace can be made.
+        do throws(EngineError) { try enterUserNamespace() } catch {
+            if container.state.status != .created { throw error }
+        }
         let lock: FileLock
         do throws(EngineError) { lock = try lockContainer(record.id) } catch {
             if error.kind == .noSuchContainer { return }
