@@ -49,6 +49,8 @@ extension Integration {
                 tell pod samara pod create --name mypod
                 tell start samara pod start mypod
                 tell remove samara pod rm -f mypod
+                tell run samara run --rm --network none --rootfs / true
+                tell left test -z "$(samara ps -aq)"
                 tell images samara images -q
                 tell ps samara ps -aq
                 """
@@ -57,7 +59,10 @@ extension Integration {
             // newuidmap comes first and is without privilege in this namespace.
             let wanted = isNewgidmap ? ["refused to map"] : texts
             expect(
-                result, stdout: ["load: 125", "pod: 0", "start: 125", "remove: 0", "images: 0", "ps: 0"],
+                result,
+                stdout: [
+                    "load: 125", "pod: 0", "start: 125", "remove: 0", "run: 126", "left: 0", "images: 0", "ps: 0",
+                ],
                 stderr: ["Error: "] + wanted)
             #expect(HostProcess.all(titled: "samara: holder").isEmpty)
             let sandboxes = try FileManager.default.contentsOfDirectory(atPath: home + "/run/sandboxes")
