@@ -3,7 +3,7 @@ import CArchive
 import LinuxSystem
 
 /// Writes a tar whose bytes depend only on what is put in: archive_write(3).
-final class ArchiveWriter {
+final class ArchiveWriter: ImageOutput {
     private let archive: OpaquePointer
     let name: String
     /// Where the bytes go; nil when libarchive writes to a descriptor itself.

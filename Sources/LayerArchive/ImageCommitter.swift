@@ -118,13 +118,13 @@ package struct ImageCommitter {
     private func manifest(_ config: Descriptor, _ layers: [LayerSource], isDocker: Bool) -> ImageManifest {
         var config = config
         // Docker has no type for zstd; such a layer keeps OCI's, which Docker reads as well.
-        let types = [MediaType.layer: MediaType.dockerLayer, MediaType.layerGzip: MediaType.dockerLayerGzip]
         if isDocker { config.mediaType = MediaType.dockerConfig }
         var manifest = ImageManifest(
             config: config,
             layers: layers.map {
                 Descriptor(
-                    mediaType: isDocker ? types[$0.mediaType] ?? $0.mediaType : $0.mediaType, digest: $0.blob,
+                    mediaType: isDocker ? MediaType.docker(layer: $0.mediaType) ?? $0.mediaType : $0.mediaType,
+                    digest: $0.blob,
                     size: $0.size)
             })
         if isDocker { manifest.mediaType = MediaType.dockerManifest }

@@ -64,8 +64,15 @@ package struct ImageLoader {
         // Docker's archives since version 25 are both; the OCI form has the original manifests.
         if try archive.file("index.json", in: &blobs) != nil {
             images = try OCILayout(archive: archive, platform: platform, limits: options.limits).images(in: &blobs)
-        } else if try archive.file("manifest.json", in: &blobs) != nil {
-            images = try DockerArchive(archive: archive).images(in: &blobs)
+        } else if let file = try archive.file("manifest.json", in: &blobs) {
+            // Docker's archives have a list of images there, also when somebody has unpacked them.
+            if archive.isDirectory, try blobs.document(file.digest, name: "manifest.json").objectValue != nil {
+                images = [
+                    try DirectoryImage(archive: archive, platform: platform, limits: options.limits).image(in: &blobs)
+                ]
+            } else {
+                images = try DockerArchive(archive: archive).images(in: &blobs)
+            }
         } else {
             throw LayerArchiveError(
                 "\(name) is neither an OCI archive (index.json) nor a Docker archive (manifest.json)")

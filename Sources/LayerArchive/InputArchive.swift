@@ -17,11 +17,18 @@ struct InputArchive {
     }
 
     private var members: [String: Member] = [:]
-    /// The OCI layout's directory; nil for an archive.
+    /// Nil for an archive.
     private var directory: String?
+    /// Where in a directory the files are that are named by their digests.
+    private var blobFolder = ""
 
-    /// A directory with an OCI image layout.
-    init(directory: String) { self.directory = directory }
+    /// A directory with an OCI image layout, or of the transport `dir:`.
+    init(directory: String) {
+        self.directory = directory
+        blobFolder = directory + (File.exists(directory + "/oci-layout") ? "/blobs/sha256/" : "/")
+    }
+
+    var isDirectory: Bool { directory != nil }
 
     /// Stages every file of an archive.
     init(
@@ -92,11 +99,11 @@ struct InputArchive {
         _ descriptor: Descriptor, name: String, in blobs: inout StagedBlobs
     ) throws(LayerArchiveError) {
         let actual: Int64
-        if let directory {
+        if isDirectory {
             if let size = try blobs.claim(descriptor.digest) {
                 actual = size
             } else {
-                let path = "\(directory)/blobs/sha256/\(descriptor.digest.hex)"
+                let path = blobFolder + descriptor.digest.hex
                 actual = try blobs.stage(
                     try InputArchive.source(path), name: name, limit: descriptor.size, expected: descriptor.digest
                 ).size

@@ -83,7 +83,8 @@ struct OCILayout {
         return nil
     }
 
-    private func manifest(
+    /// The image of a manifest that is at hand.
+    func manifest(
         _ descriptor: Descriptor, in blobs: inout StagedBlobs
     ) throws(LayerArchiveError) -> ArchivedImage {
         let name = "the manifest \(descriptor.digest)"

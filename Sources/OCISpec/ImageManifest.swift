@@ -35,6 +35,15 @@ public enum MediaType {
         default: nil
         }
     }
+
+    /// Docker's name for an OCI type of a layer; nil for zstd, for which it has none.
+    public static func docker(layer type: String) -> String? {
+        switch type {
+        case layer: dockerLayer
+        case layerGzip: dockerLayerGzip
+        default: nil
+        }
+    }
 }
 
 /// What an image runs on: image-spec, image-index.md, "platform". Names are Go's GOOS and GOARCH.

@@ -17,7 +17,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 /// `samara-image --root DIR COMMAND …`.
 ///
 ///     load [-i FILE|-] [-q]                        prints "Loaded image: NAME" for each
-///     save [-o FILE] [--format FORMAT] IMAGE…      FORMAT: docker-archive, oci-archive
+///     save [-o PATH] [--format FORMAT] IMAGE…      FORMAT: docker-archive, oci-archive, docker-dir, oci-dir
 ///     import [FLAG…] FILE|- [NAME]                 prints the image's id
 ///     gc                                           removes what no image needs
 ///     pull [FLAG…] NAME…                           prints each image's id
@@ -37,7 +37,7 @@ enum ImageCommand {
         let store = ImageStore(root: root)
         switch rest.popFirst() {
         case "load"?: try load(store, rest)
-        case "save"?: try save(store, rest)
+        case "save"?: try SaveCommand(rest).run(store)
         case "pull"?: try PullCommand(store, rest).run()
         case "push"?: try PushCommand(store, rest).run()
         case "import"?: try ImportCommand(store, rest).run()
@@ -112,51 +112,5 @@ enum ImageCommand {
             }
         }
         return .asArchived
-    }
-
-    // MARK: save
-
-    private static func save(_ store: ImageStore, _ arguments: ArraySlice<String>) throws(CommandFailure) {
-        var rest = arguments
-        var output: String?
-        var format = ImageSaver.Format.docker
-        var names: [String] = []
-        while let argument = rest.popFirst() {
-            switch argument {
-            case "-o", "--output":
-                guard let value = rest.popFirst() else { throw CommandFailure("flag needs an argument: \(argument)") }
-                output = value
-            case "--format":
-                guard let value = rest.popFirst() else { throw CommandFailure("flag needs an argument: \(argument)") }
-                guard let known = ImageSaver.Format(rawValue: value) else {
-                    let all = ImageSaver.Format.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw CommandFailure("unknown format \"\(value)\" (\(all))")
-                }
-                format = known
-            case "-q", "--quiet", "-m", "--multi-image-archive":
-                // Nothing is printed, and every archive may hold several images.
-                continue
-            case "--":
-                names += rest
-                rest = []
-            case _ where argument.hasPrefix("-"): throw CommandFailure("unknown argument of save: \"\(argument)\"")
-            default: names.append(argument)
-            }
-        }
-        if names.isEmpty { throw CommandFailure("save needs at least one image") }
-        if output == nil, isatty(1) == 1 {
-            throw CommandFailure("refusing to save to terminal. Use -o flag or redirect")
-        }
-        do {
-            let saver = try ImageSaver(store: store)
-            if let output {
-                let file = try OutputFile.open(output)
-                try file.write { (fd) throws(LayerArchiveError) in
-                    try saver.save(names, format: format, to: fd, output: output)
-                }
-            } else {
-                try saver.save(names, format: format, to: OwnedFD(1), output: "standard output")
-            }
-        } catch { throw CommandFailure(error.description) }
     }
 }

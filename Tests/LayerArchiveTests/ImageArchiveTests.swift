@@ -275,7 +275,7 @@ import Testing
 
     @Test func savingByIDGivesNoName() throws {
         let id = try #require(try fixture.load(OCIArchive(layers: [Self.base]).bytes).first).id
-        for format in ImageSaver.Format.allCases {
+        for format in ImageSaver.Format.allCases where !format.isDirectory {
             let other = try ArchiveFixture()
             #expect(try other.load(save([id.hex], format, from: fixture.store)).map(\.names) == [[]])
         }

@@ -205,7 +205,7 @@ struct NamespaceTests {
             #expect(try error(root + ["save"]) == "Error: save needs at least one image\n")
             #expect(
                 try error(root + ["save", "--format", "x", "y"])
-                    == "Error: unknown format \"x\" (docker-archive, oci-archive)\n")
+                    == "Error: unknown format \"x\" (docker-archive, oci-archive, docker-dir, oci-dir)\n")
             #expect(try error(root + ["save", "-o", directory + "/o", "nosuch"]) == "Error: nosuch: image not known\n")
             #expect(!File.exists(directory + "/o"))
             #expect(try error(root + ["gc", "x"]) == "Error: gc takes no argument, not \"x\"\n")
