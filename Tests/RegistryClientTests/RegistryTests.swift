@@ -358,4 +358,37 @@ final class MemorySource: UploadSource {
         // Not mountable: sent.
         #expect(try repository.push(try Digest(digest), from: MemorySource(bytes), mountFrom: "other") == false)
     }
+
+    // MARK: Tags
+
+    @Test func tagsComeInPages() throws {
+        let server = try FaultyServer { request in
+            switch request.path {
+            case "/v2/": Reply(200)
+            case "/v2/a/b/tags/list":
+                Reply(
+                    200, headers: [("Link", "</v2/a/b/tags/list?n=2&last=two>; rel=\"next\"")],
+                    body: Array(#"{"name":"a/b","tags":["one","two"]}"#.utf8))
+            case "/v2/a/b/tags/list?n=2&last=two": Reply(200, body: Array(#"{"name":"a/b","tags":["three"]}"#.utf8))
+            default: .notFound
+            }
+        }
+        defer { server.stop() }
+        #expect(try repository(server).tags() == ["one", "two", "three"])
+    }
+
+    @Test(arguments: [
+        ("[]", nil, "no list of tags"), (#"{"tags":[1]}"#, nil, "no list of tags"), ("<html>", nil, "no list of tags"),
+        (#"{"tags":["x"]}"#, "<http://192.0.2.1/v2/a/b/tags/list>; rel=\"next\"", "goes on at another host"),
+        (#"{"tags":["x"]}"#, "</v2/a/b/tags/list>; rel=\"next\"", "does not end"), (#"{"tags":null}"#, nil, "no error"),
+    ])
+    func listsOfTagsThatLie(_ body: String, _ link: String?, _ text: String) throws {
+        let server = try FaultyServer { request in
+            if request.path == "/v2/" { return Reply(200) }
+            return Reply(200, headers: link.map { [("Link", $0)] } ?? [], body: Array(body.utf8))
+        }
+        defer { server.stop() }
+        let repository = try repository(server)
+        #expect(failure { try repository.tags(pages: 3) }.contains(text))
+    }
 }

@@ -14,13 +14,15 @@ func pullCommand() -> Command<Session> {
                 "samara pull --platform linux/arm64 docker.io/library/debian",
             ],
             flags: RegistryFlags.forTransfers + RegistryFlags.platform + [
+                .bool("all-tags", short: "a", help: "All tagged images in the repository will be pulled"),
                 .string(
-                    "policy", default: "always", help: "Pull image policy (\"always\"|\"missing\"|\"never\"|\"newer\")")
+                    "policy", default: "always", help: "Pull image policy (\"always\"|\"missing\"|\"never\"|\"newer\")"),
             ],
             positional: .atLeast(1),
             run: { session, arguments in
                 let policy = try PullPolicy(parsing: arguments.string("policy"))
                 var line = ["pull", "--policy", policy.rawValue]
+                if arguments.bool("all-tags") { line.append("--all-tags") }
                 line += try RegistryFlags.line(arguments, RegistryFlags.transferNames)
                 line += try RegistryFlags.platformLine(arguments)
                 return try session.engine(arguments).runImageTool(line + ["--"] + arguments.positional)
@@ -31,17 +33,50 @@ func pullCommand() -> Command<Session> {
 func pushCommand() -> Command<Session> {
     Command("push", summary: "Push an image to a specified destination") {
         CommandDeclaration(
-            description: "Pushes a source image to a specified destination. The image is sent as it is stored.",
+            description:
+                "Pushes a source image to a specified destination. The image is sent as it is stored, unless --format or --compression-format asks for something else.",
             usage: "[options] IMAGE [DESTINATION]",
             examples: ["samara push quay.io/me/app:1", "samara push app docker://localhost:5000/app:1"],
             flags: RegistryFlags.forTransfers + [
-                .string("digestfile", help: "Write the digest of the pushed image to the specified file")
+                .string("compression-format", help: "Compression format of the pushed layers (gzip)"),
+                .string("digestfile", help: "Write the digest of the pushed image to the specified file"),
+                .bool(
+                    "force-compression",
+                    help:
+                        "Accepted for compatibility: with --compression-format, layers of another format are always converted"
+                ),
+                .string("format", short: "f", help: "Manifest type (oci, v2s2) to use in the destination"),
+                .bool("remove-signatures", help: "Accepted for compatibility: images in the store have no signatures"),
             ],
             positional: .between(1, 2),
             run: { session, arguments in
-                let line = ["push"] + (try RegistryFlags.line(arguments, RegistryFlags.transferNames + ["digestfile"]))
+                var line = ["push"]
+                line += try RegistryFlags.line(arguments, RegistryFlags.transferNames + ["digestfile"])
+                line += try ImagePush.form(arguments)
                 return try session.engine(arguments).runImageTool(line + ["--"] + arguments.positional)
             })
+    }
+}
+
+private enum ImagePush {
+    /// --format and --compression-format.
+    static func form(_ arguments: ParsedArguments) throws(Failure) -> [String] {
+        var line: [String] = []
+        if let format = arguments.stringIfSet("format") {
+            guard format == "oci" || format == "v2s2" else {
+                throw Failure("unknown format \"\(format)\": must be oci or v2s2")
+            }
+            line += ["--format", format]
+        }
+        if let compression = arguments.stringIfSet("compression-format") {
+            guard compression == "gzip" else {
+                throw Failure(
+                    "unsupported compression format \"\(compression)\": must be gzip; layers that are zstd already are sent so without this option"
+                )
+            }
+            line.append("--gzip")
+        }
+        return line
     }
 }
 

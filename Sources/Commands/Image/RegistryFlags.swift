@@ -40,6 +40,7 @@ enum RegistryFlags {
 
     static let forTransfers: [Flag] = [
         authFile(), certificateDirectory(), tlsVerify(), credentials(), retry(), retryDelay(),
+        .bool("disable-content-trust", help: "Accepted for compatibility with Docker: there is no content trust"),
         .string(
             "progress", default: "auto", help: "How progress is shown on standard error (auto, tty, plain, json, none)"),
         .bool("quiet", short: "q", help: "Suppress output information"),

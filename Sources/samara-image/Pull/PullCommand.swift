@@ -19,6 +19,7 @@ struct PullCommand {
     private var platform = Platform.host
     private var isPlatformChosen = false
     private var printsID = true
+    private var takesAllTags = false
     private var names: [String] = []
 
     init(_ store: ImageStore, _ arguments: ArraySlice<String>) throws(CommandFailure) {
@@ -50,6 +51,7 @@ struct PullCommand {
                 platform.variant = try Flags.value(argument, &rest)
                 isPlatformChosen = true
             case "--without-id": printsID = false
+            case "--all-tags": takesAllTags = true
             case "--":
                 names += rest
                 rest = []
@@ -71,7 +73,7 @@ struct PullCommand {
             let options = LayerOptions(ownership: try ImageCommand.ownership(warnings), warnings: warnings)
             let pull = ImagePull(
                 store: store, options: options, platform: platform, progress: progress)
-            for name in names {
+            for name in takesAllTags ? try allTags(transfer) : names {
                 let id = try self.pull(name, pull, transfer, progress)
                 if printsID { Output.line(id.hex) }
             }
@@ -130,6 +132,34 @@ struct PullCommand {
         }
         // The place itself has the last word; what its mirrors said was noted.
         throw CommandFailure(failures.last ?? "\(name) has no place to be pulled from")
+    }
+
+    /// --all-tags: every name that the repositories have.
+    private func allTags(_ transfer: Transferring) throws(CommandFailure) -> [String] {
+        var all: [String] = []
+        for name in names {
+            let text = try PullCommand.name(name)
+            if text.contains("@") || text.split(separator: "/").last?.contains(":") == true {
+                throw CommandFailure("\(text): --all-tags takes a repository, without tag or digest")
+            }
+            var failures: [String] = []
+            var found: [String]?
+            do throws(RegistryError) {
+                for candidate in try transfer.configuration.candidates(text) where found == nil {
+                    for source in try transfer.configuration.sources(of: candidate) where found == nil {
+                        do {
+                            let registry = try transfer.registry(source.host, isInsecure: source.isInsecure)
+                            let repository = "\(candidate.domain)/\(candidate.path)"
+                            found = try Repository(registry, path: source.path).tags().map { "\(repository):\($0)" }
+                        } catch { failures.append(String(describing: error)) }
+                    }
+                }
+            } catch { throw CommandFailure(error.description) }
+            guard let found else { throw CommandFailure(failures.joined(separator: "; ")) }
+            if found.isEmpty { throw CommandFailure("\(text) has no tags") }
+            all += found
+        }
+        return all
     }
 
     private func local(_ text: String) throws(CommandFailure) -> ImageRecord? {

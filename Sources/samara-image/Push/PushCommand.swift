@@ -7,11 +7,12 @@ import OCISpec
 import RegistryClient
 import SystemPackage
 
-/// `samara-image push`: an image as it is in the store, byte for byte.
+/// `samara-image push`: an image as it is in the store, byte for byte, unless another form is asked for.
 struct PushCommand {
     private let store: ImageStore
     private var flags = TransferFlags()
     private var digestFile: String?
+    private var form = OutgoingImage.Form()
     private var words: [String] = []
 
     init(_ store: ImageStore, _ arguments: ArraySlice<String>) throws(CommandFailure) {
@@ -21,6 +22,13 @@ struct PushCommand {
             if try flags.take(argument, &rest) { continue }
             switch argument {
             case "--digestfile": digestFile = try Flags.value(argument, &rest)
+            case "--format":
+                let text = try Flags.value(argument, &rest)
+                guard let schema = OutgoingImage.Form.Schema(rawValue: text) else {
+                    throw CommandFailure("unknown format \"\(text)\" (oci, v2s2)")
+                }
+                form.schema = schema
+            case "--gzip": form.isGzip = true
             case "--":
                 words += rest
                 rest = []
@@ -47,17 +55,23 @@ struct PushCommand {
         guard let text = words.count == 2 ? words[1] : found.name else {
             throw CommandFailure("\(words[0]) has no name that says where to push it; give a destination")
         }
+        let image: OutgoingImage
+        let digest: Digest
+        do {
+            image = try OutgoingImage(found.record, form, in: staging)
+            digest = try SHA256.digest(image.manifest)
+        } catch { throw CommandFailure(error.description) }
         let transfer = try Transferring(flags, progress)
         do throws(RegistryError) {
             let name: ImageReference
             do { name = try ImageReference(normalizing: try PullCommand.name(text)) } catch {
                 throw RegistryError(.other, String(describing: error))
             }
-            try send(found.record, to: name, transfer, progress)
+            try send(image, to: name, transfer, progress)
         } catch { throw CommandFailure(error.description) }
         extendLifetime(staging)
         if let digestFile {
-            do { try File.write(digestFile, Array(found.record.manifestDigest.description.utf8)) } catch {
+            do { try File.write(digestFile, Array(digest.description.utf8)) } catch {
                 throw CommandFailure("write \"\(digestFile)\": \(error.text)")
             }
         }
@@ -77,7 +91,7 @@ struct PushCommand {
     }
 
     private func send(
-        _ record: ImageRecord, to name: ImageReference, _ transfer: Transferring, _ progress: Progress
+        _ image: OutgoingImage, to name: ImageReference, _ transfer: Transferring, _ progress: Progress
     ) throws(RegistryError) {
         guard let place = try transfer.configuration.sources(of: name).last else { return }
         let registry: Registry
@@ -88,28 +102,26 @@ struct PushCommand {
         progress.message("Getting image source signatures")
         let mountable = try siblings(of: name)
         var sent: Set<Digest> = []
-        for blob in record.layers.map(\.blob) + [record.id] where sent.insert(blob).inserted {
-            let file = try StoredBlob(store.blobPath(blob))
-            let descriptor = Descriptor(mediaType: "", digest: blob, size: file.size)
-            let kind = blob == record.id ? "config" : "blob"
-            if try repository.hasBlob(blob) {
+        for blob in image.layers + [image.config] where sent.insert(blob.digest).inserted {
+            let file = try StoredBlob(blob)
+            let descriptor = Descriptor(mediaType: "", digest: blob.digest, size: blob.size)
+            let kind = blob.digest == image.config.digest ? "config" : "blob"
+            if try repository.hasBlob(blob.digest) {
                 progress.alreadyPresent(kind, descriptor)
                 continue
             }
             progress.begin(kind, descriptor)
             file.moved = { progress.update(kind, descriptor, $0) }
-            let other = mountable.first { $0.blobs.contains(blob) }?.path
-            _ = try repository.push(blob, from: file, mountFrom: other)
+            let other = mountable.first { $0.blobs.contains(blob.digest) }?.path
+            _ = try repository.push(blob.digest, from: file, mountFrom: other)
             progress.end(kind, descriptor)
         }
         progress.message("Writing manifest to image destination")
-        let manifest: [UInt8]
-        do { manifest = try File.read(store.blobPath(record.manifestDigest)) } catch {
-            throw RegistryError("read the manifest", store.blobPath(record.manifestDigest), error)
-        }
+        let digest: Digest
+        do { digest = try SHA256.digest(image.manifest) } catch { throw RegistryError(.other, error.description) }
         try repository.putDocument(
-            manifest, mediaType: record.manifestMediaType,
-            reference: name.tag ?? record.manifestDigest.description, what: "the manifest of \(name)")
+            image.manifest, mediaType: image.mediaType, reference: name.tag ?? digest.description,
+            what: "the manifest of \(name)")
     }
 
     /// Other repositories of the same registry which, as far as this store knows, have the blobs.
@@ -138,12 +150,10 @@ final class StoredBlob: UploadSource {
     /// Told how many bytes were read.
     var moved: (Int64) -> Void = { _ in }
 
-    init(_ path: String) throws(RegistryError) {
-        self.path = path
-        do {
-            fd = try File.open(path, O_RDONLY)
-            size = try File.status(path).size
-        } catch { throw RegistryError("read the blob", path, error) }
+    init(_ blob: OutgoingImage.Blob) throws(RegistryError) {
+        path = blob.path
+        size = blob.size
+        do { fd = try File.open(path, O_RDONLY) } catch { throw RegistryError("read the blob", path, error) }
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(RegistryError) -> Int {
