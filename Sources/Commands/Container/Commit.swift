@@ -27,6 +27,7 @@ func commitCommand() -> Command<Session> {
                 .string("iidfile", help: "Write the image ID to the file"),
                 .bool("include-volumes", help: "Include container volumes as image volumes"),
                 .string("message", short: "m", help: "Set commit message for imported image"),
+                .bool("pause", short: "p", help: "Pause container during commit (not supported; only --pause=false)"),
                 .bool("quiet", short: "q", help: "Suppress output"),
                 .bool("squash", short: "s", help: "Squash newly built layers into a single new layer"),
             ],
@@ -35,6 +36,11 @@ func commitCommand() -> Command<Session> {
 }
 
 private func commit(_ session: Session, _ arguments: ParsedArguments) throws -> Int32 {
+    if arguments.bool("pause") {
+        throw Failure(
+            "--pause is not supported: containers have no cgroup of their own that could be frozen; stop the container first, or commit it while it runs"
+        )
+    }
     let engine = try session.engine(arguments)
     let container = try engine.container(arguments.positional[0])
     let record = container.record

@@ -9,15 +9,24 @@ struct ImageFilters {
     /// Which of an image's names the `reference` filters leave; nil without one.
     private(set) var references: ((String) -> Bool)?
 
-    init(_ texts: [String], _ engine: Engine, users: [String: [Container]], now: Moment) throws {
+    /// - Parameter parents: the ids of images without a name that others were made from.
+    init(
+        _ texts: [String], _ engine: Engine, users: [String: [Container]], parents: Set<String>, now: Moment
+    ) throws {
         var patterns: [String] = []
         for text in texts {
             let (key, value) = KeyValueList.split(text)
             guard let value else { throw Failure("invalid filter \"\(text)\": must be of the form KEY=VALUE") }
-            if key == "reference" {
-                patterns.append(value)
-            } else {
-                tests.append(try ImageFilters.test(key, value, engine, users, now))
+            switch key {
+            case "reference": patterns.append(value)
+            case "reference!": tests.append { !$0.names.contains { name in ImageFilters.matches(name, value) } }
+            case "dangling":
+                let wanted = try ImageFilters.truth(value, key)
+                tests.append { ($0.names.isEmpty && !parents.contains($0.record.id.hex)) == wanted }
+            case "intermediate":
+                let wanted = try ImageFilters.truth(value, key)
+                tests.append { parents.contains($0.record.id.hex) == wanted }
+            default: tests.append(try ImageFilters.test(key, value, engine, users, now))
             }
         }
         if patterns.isEmpty { return }
@@ -34,9 +43,10 @@ struct ImageFilters {
         _ key: String, _ value: String, _ engine: Engine, _ users: [String: [Container]], _ now: Moment
     ) throws -> (NamedImage) -> Bool {
         switch key {
-        case "dangling":
+        case "readonly", "manifest":
+            // There are no stores of other owners, and of an index only one image is kept.
             let wanted = try truth(value, key)
-            return { $0.names.isEmpty == wanted }
+            return { _ in !wanted }
         case "containers":
             let wanted = try truth(value, key)
             return { (users[$0.record.id.hex] != nil) == wanted }
@@ -45,6 +55,8 @@ struct ImageFilters {
         case "digest": return { $0.record.manifestDigest.description.hasPrefix(value) }
         case "label":
             return { LabelFilter.fits($0.record.config.labels.map { ($0.key, $0.value) }, value) }
+        case "label!":
+            return { !LabelFilter.fits($0.record.config.labels.map { ($0.key, $0.value) }, value) }
         case "before":
             let other = try engine.images.resolve(value).createdMoment
             return { $0.record.createdMoment < other }
@@ -54,7 +66,10 @@ struct ImageFilters {
         case "until":
             let moment = try Moment.interpreting(value, now: now)
             return { $0.record.createdMoment < moment }
-        default: throw Failure("unsupported image filter \"\(key)\"")
+        default:
+            throw Failure(
+                "unsupported image filter \"\(key)\": must be after, before, containers, dangling, digest, id, intermediate, label, label!, manifest, readonly, reference, reference!, since or until"
+            )
         }
     }
 

@@ -16,9 +16,11 @@ func imagesCommand(_ name: String = "images", aliases: [String] = []) -> Command
                 "samara images --filter dangling=true",
             ],
             flags: [
+                .bool("all", short: "a", help: "Show all images, also those without a name that others were made from"),
                 .bool("digests", help: "Show digests"),
                 .strings("filter", short: "f", help: "Filter output based on conditions provided (default [])"),
                 .string("format", help: "Change the output format to JSON or a Go template"),
+                .bool("history", help: "Display the names that the image has"),
                 .bool("no-trunc", help: "Do not truncate output"),
                 .bool("noheading", short: "n", help: "Do not print column headings"),
                 .bool("quiet", short: "q", help: "Display only image IDs"),
@@ -41,10 +43,17 @@ private func list(_ session: Session, _ arguments: ParsedArguments) throws -> In
     let now = Moment.now
     let engine = try session.engine(arguments)
     let users = try ImageLookup.users(engine)
-    let filters = try ImageFilters(filterTexts, engine, users: users, now: now)
-    let table = ImageTable(now: now, isFull: arguments.bool("no-trunc"), showsDigests: arguments.bool("digests"))
-    let images = try engine.images.list().map(NamedImage.init).filter(filters.accepts)
-    let rows = order.sorted(ImageTable.rows(images, users: users, shownNames: filters.references))
+    let all = try engine.images.list().map(NamedImage.init)
+    let parents = ImageParents.unnamed(all)
+    let filters = try ImageFilters(filterTexts, engine, users: users, parents: parents, now: now)
+    let table = ImageTable(
+        now: now, isFull: arguments.bool("no-trunc"), showsDigests: arguments.bool("digests"),
+        showsHistory: arguments.bool("history"))
+    let images = all.filter { image in
+        (arguments.bool("all") || !parents.contains(image.record.id.hex)) && filters.accepts(image)
+    }
+    let rows = order.sorted(
+        ImageTable.rows(images, users: users, parents: parents, shownNames: filters.references))
     let format = arguments.string("format")
     if ReportFormat.isJSON(format) {
         try session.print(FormattedOutput.json(rows.map(table.json), indent: 4))
@@ -59,6 +68,21 @@ private func list(_ session: Session, _ arguments: ParsedArguments) throws -> In
         try session.print(table.text(rows, noHeading: arguments.bool("noheading")))
     }
     return 0
+}
+
+enum ImageParents {
+    /// The ids of images without a name whose layers are the lower ones of another image: Podman's intermediate images.
+    static func unnamed(_ all: [NamedImage]) -> Set<String> {
+        let candidates = all.filter { $0.names.isEmpty && !$0.record.layers.isEmpty }
+        let parents = candidates.filter { image in
+            let depth = image.record.layers.count
+            let top = image.record.layers[depth - 1].chainID
+            return all.contains {
+                $0.record.layers.count > depth && $0.record.layers[depth - 1].chainID == top
+            }
+        }
+        return Set(parents.map(\.record.id.hex))
+    }
 }
 
 /// --sort.
@@ -81,6 +105,7 @@ struct ImageTable {
     let now: Moment
     let isFull: Bool
     let showsDigests: Bool
+    let showsHistory: Bool
 
     struct Row {
         let image: NamedImage
@@ -88,20 +113,27 @@ struct ImageTable {
         let tag: String
         /// How many containers were made from it.
         let containers: Int
+        /// Without a name, and no other image's lower layers.
+        let isDangling: Bool
     }
 
     /// - Parameter shownNames: says which names a reference filter leaves; nil leaves all.
     static func rows(
-        _ images: [NamedImage], users: [String: [Container]], shownNames: ((String) -> Bool)? = nil
+        _ images: [NamedImage], users: [String: [Container]], parents: Set<String>,
+        shownNames: ((String) -> Bool)? = nil
     ) -> [Row] {
         images.flatMap { image -> [Row] in
             let count = users[image.record.id.hex]?.count ?? 0
             if image.names.isEmpty {
-                return [Row(image: image, repository: "<none>", tag: "<none>", containers: count)]
+                return [
+                    Row(
+                        image: image, repository: "<none>", tag: "<none>", containers: count,
+                        isDangling: !parents.contains(image.record.id.hex))
+                ]
             }
             return image.names.filter { shownNames?($0) ?? true }.map { name in
                 let (repository, tag) = ImageName.split(name)
-                return Row(image: image, repository: repository, tag: tag, containers: count)
+                return Row(image: image, repository: repository, tag: tag, containers: count, isDangling: false)
             }
         }
     }
@@ -111,15 +143,18 @@ struct ImageTable {
     }
 
     func text(_ rows: [Row], noHeading: Bool) -> String {
-        let header = ["REPOSITORY", "TAG"] + (showsDigests ? ["DIGEST"] : []) + ["IMAGE ID", "CREATED", "SIZE"]
+        let header =
+            ["REPOSITORY", "TAG"] + (showsDigests ? ["DIGEST"] : []) + ["IMAGE ID", "CREATED", "SIZE"]
+            + (showsHistory ? ["HISTORY"] : [])
         let lines = rows.map { row in
             [row.repository, row.tag] + (showsDigests ? [row.image.record.manifestDigest.description] : [])
-                + [id(row), age(row), size(row)]
+                + [id(row), age(row), size(row)] + (showsHistory ? [history(row)] : [])
         }
         return Table(header: noHeading ? nil : header, rows: lines).text()
     }
 
     private func age(_ row: Row) -> String { ContainerText.age(row.image.record.createdMoment, now: now) }
+    private func history(_ row: Row) -> String { row.image.names.joined(separator: ", ") }
     private func size(_ row: Row) -> String { HumanSize.text(bytes: row.image.record.size) }
 
     func json(_ row: Row) -> JSON {
@@ -162,9 +197,9 @@ struct ImageTable {
         case "Containers": .int(Int64(row.containers))
         case "Created", "CreatedSince": .string(age(row))
         case "CreatedAt", "CreatedTime": .string(record.createdMoment.goText())
-        case "Dangling": .bool(row.image.names.isEmpty)
+        case "Dangling": .bool(row.isDangling)
         case "Digest": .string(record.manifestDigest.description)
-        case "History": .string(row.image.names.joined(separator: ", "))
+        case "History": .string(history(row))
         case "ID", "Id": .string(id(row))
         case "Labels": .map(record.config.labels.map { ($0.key, $0.value) })
         case "Names", "RepoTags": .strings(row.image.names)

@@ -72,6 +72,8 @@ func imagePruneCommand() -> Command<Session> {
             usage: "[options]", examples: ["samara image prune", "samara image prune --all --force"],
             flags: [
                 .bool("all", short: "a", help: "Remove all images not in use by containers, not just dangling ones"),
+                .bool("build-cache", help: "Accepted for compatibility: there is no build cache"),
+                .bool("external", help: "Accepted for compatibility: the store has no containers of other engines"),
                 .stringArray(
                     "filter", help: "Provide filter values (e.g. 'label=<key>=<value>', 'until=<timestamp>')"),
                 .bool("force", short: "f", help: "Do not prompt for confirmation"),

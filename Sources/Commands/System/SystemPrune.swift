@@ -12,6 +12,8 @@ func systemPruneCommand() -> Command<Session> {
             usage: "[options]", examples: ["samara system prune", "samara system prune --all --volumes --force"],
             flags: [
                 .bool("all", short: "a", help: "Remove all unused data"),
+                .bool("build", help: "Accepted for compatibility: there are no containers of builds"),
+                .bool("external", help: "Accepted for compatibility: the store has no containers of other engines"),
                 .stringArray(
                     "filter", help: "Provide filter values (e.g. 'label=<key>=<value>', 'until=<timestamp>')"),
                 .bool("force", short: "f", help: "Do not prompt for confirmation.  The default is false"),
