@@ -155,6 +155,8 @@ struct ArchiveEntry {
     var group: Int64 { archive_entry_gid(pointer) }
     /// Bytes; of a sparse file with its holes. 0 if the header has none.
     var size: Int64 { archive_entry_size(pointer) }
+    /// A device's number: makedev(3).
+    var device: UInt { UInt(archive_entry_rdev(pointer)) }
     var modifiedSeconds: Int64 { Int64(archive_entry_mtime(pointer)) }
     var modifiedNanoseconds: Int64 { Int64(archive_entry_mtime_nsec(pointer)) }
 

@@ -34,14 +34,22 @@ struct InputArchive {
     init(
         _ source: any ByteSource, name: String, into blobs: inout StagedBlobs, limits: ExtractionLimits
     ) throws(LayerArchiveError) {
-        let reader = try ArchiveReader(source, .compressedTar, name: name)
+        let input = CountedSource(source)
+        let reader = try ArchiveReader(input, .compressedTar, name: name)
+        let content = EntryContent(reader, input, limits, name: name)
+        var entries = 0
         while try reader.next() {
+            entries += 1
+            // Also those that have one name: each makes this machine write a file.
+            if entries > limits.archiveEntries {
+                throw LayerArchiveError("\(name) has more than \(limits.archiveEntries) files; it is not loaded")
+            }
             let entry = reader.entry
             guard let path = entry.path.map(InputArchive.normalized) else { continue }
             switch entry.kind {
             case .directory: continue
             case .regular:
-                members[path] = try InputArchive.stage(reader, path, name, into: &blobs)
+                members[path] = try InputArchive.stage(content, path, name, into: &blobs)
             case .symbolicLink:
                 let target = entry.symbolicLinkTarget ?? []
                 guard let resolved = InputArchive.resolve(target, from: path) else {
@@ -55,21 +63,18 @@ struct InputArchive {
                 throw LayerArchiveError(
                     "\(name): \(EntryPath.display(path.utf8)) is of a kind that no image archive has")
             }
-            if members.count > limits.archiveEntries {
-                throw LayerArchiveError("\(name) has more than \(limits.archiveEntries) files; it is not loaded")
-            }
         }
         // Reads what follows the end of the archive, so that a writer on a pipe is not killed by SIGPIPE.
         try source.drain()
     }
 
     private static func stage(
-        _ reader: ArchiveReader, _ path: String, _ name: String, into blobs: inout StagedBlobs
+        _ content: EntryContent, _ path: String, _ name: String, into blobs: inout StagedBlobs
     ) throws(LayerArchiveError) -> Member {
         let expected = path.hasPrefix("blobs/sha256/") ? Digest(hex: path.dropFirst(13)) : nil
         if let expected, let size = try blobs.claim(expected) { return .file(expected, size) }
         let shown = "\(EntryPath.display(path.utf8)) of \(name)"
-        let (digest, size) = try blobs.stage(EntryContent(reader), name: shown, expected: expected)
+        let (digest, size) = try blobs.stage(content, name: shown, expected: expected)
         return .file(digest, size)
     }
 
@@ -147,16 +152,54 @@ struct InputArchive {
     }
 }
 
-/// The content of the entry that a reader is at.
+/// The content of the entry that a reader is at, of all entries together no more than the archive may unpack to: an
+/// archive is compressed as well as its layers.
 private final class EntryContent: ByteSource {
     private let reader: ArchiveReader
+    private let input: CountedSource
+    private let limits: ExtractionLimits
+    private let name: String
+    /// Bytes of all entries so far.
+    private var total: Int64 = 0
 
-    init(_ reader: ArchiveReader) { self.reader = reader }
+    init(_ reader: ArchiveReader, _ input: CountedSource, _ limits: ExtractionLimits, name: String) {
+        self.reader = reader
+        self.input = input
+        self.limits = limits
+        self.name = name
+    }
 
     func next() throws(LayerArchiveError) -> UnsafeRawBufferPointer {
         while let (bytes, _) = try reader.data() {
-            if !bytes.isEmpty { return bytes }
+            if bytes.isEmpty { continue }
+            total += Int64(bytes.count)
+            if total > limits.uncompressed(input.count) {
+                throw LayerArchiveError(
+                    "\(name) unpacks to more than \(limits.uncompressed(input.count)) bytes from \(input.count); it is taken for a decompression bomb and not loaded"
+                )
+            }
+            return bytes
         }
         return UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+}
+
+/// Passes another source through and counts its bytes.
+private final class CountedSource: ByteSource {
+    private let source: any ByteSource
+    private(set) var count: Int64 = 0
+
+    init(_ source: any ByteSource) { self.source = source }
+
+    func next() throws(LayerArchiveError) -> UnsafeRawBufferPointer {
+        let piece = try source.next()
+        count += Int64(piece.count)
+        return piece
+    }
+
+    func skip(_ wanted: Int64) -> Int64 {
+        let skipped = source.skip(wanted)
+        count += skipped
+        return skipped
     }
 }

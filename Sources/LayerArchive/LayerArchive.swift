@@ -24,8 +24,8 @@
 // The unpacked form is overlay's, mounted with `userxattr` (kernel, Documentation/filesystems/overlayfs.rst): a
 // whiteout is a character device 0:0, an opaque directory has the attribute user.overlay.opaque=y.
 //
-// Limits that are not the archive's fault: device nodes cannot be made without real root. Below /dev they are
-// left out with a warning, because a container gets its own /dev; elsewhere they are an error.
+// Limits that are not the archive's fault: device nodes cannot be made without real root, and are left out with a
+// warning.
 import ImageStore
 import LinuxSystem
 import OCISpec

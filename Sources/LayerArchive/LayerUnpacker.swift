@@ -99,7 +99,7 @@ struct LayerUnpacker: ~Copyable {
                 try DirectoryEntry.makeFIFO(path.name, mode: 0o600, in: tree.parent)
             }
             try applyAttributes(entry, path, isLink: false)
-        case .characterDevice, .blockDevice: try refuseDevice(path)
+        case .characterDevice, .blockDevice: try leaveOutDevice(entry, path)
         case .other: throw LayerArchiveError("the layer's entry \(path.shown) is of a kind that no layer may have")
         }
     }
@@ -225,16 +225,20 @@ struct LayerUnpacker: ~Copyable {
         }
     }
 
-    private func refuseDevice(_ path: EntryPath) throws(LayerArchiveError) {
-        if path.components[0].elementsEqual("dev".utf8), path.components.count > 1 {
-            warnings.warn(
-                "device nodes below /dev in the image are left out: only real root can make them, and containers get their own /dev"
+    /// Podman without root leaves devices out as well. A container gets its own /dev; what is elsewhere (the chroots of
+    /// named and postfix have some) is missed by few.
+    private func leaveOutDevice(_ entry: ArchiveEntry, _ path: EntryPath) throws(LayerArchiveError) {
+        // Overlay's own form of a whiteout would hide lower files without saying so.
+        if entry.kind == .characterDevice, entry.device == 0 {
+            throw LayerArchiveError(
+                "the layer's entry \(path.shown) is the device 0:0, which would hide what lower layers have; the names of whiteouts begin with \".wh.\""
             )
-            return
         }
-        throw LayerArchiveError(
-            "the layer's entry \(path.shown) is a device node, which cannot be made without real root: Operation not permitted"
-        )
+        let isBelowDev = path.components.count > 1 && path.components[0].elementsEqual("dev".utf8)
+        warnings.warn(
+            isBelowDev
+                ? "device nodes below /dev in the image are left out: only real root can make them, and containers get their own /dev"
+                : "device nodes elsewhere than in /dev are left out of the image: only real root can make them")
     }
 
     // MARK: Whiteouts

@@ -183,22 +183,27 @@ import Testing
         }
     }
 
-    @Test func deviceNodesAreRefusedExceptBelowDev() throws {
-        for type: Character in ["3", "4"] {
-            let text = try fixture.refusal { $0.add("etc/mem", type: type, device: (1, 1)) }
-            #expect(
-                text.contains("\"etc/mem\" is a device node") && text.contains("Operation not permitted"), "\(text)")
-        }
+    @Test func deviceNodesAreLeftOut() throws {
         // A whiteout in overlay's own form would hide lower files without saying so.
-        #expect(try fixture.refusal { $0.add("passwd", type: "3", device: (0, 0)) }.contains("device node"))
-        #expect(try fixture.refusal { $0.add("dev", type: "3", device: (1, 1)) }.contains("device node"))
+        let text = try fixture.refusal { $0.add("passwd", type: "3", device: (0, 0)) }
+        #expect(text.contains("\"passwd\" is the device 0:0"), "\(text)")
+        let linked = try fixture.refusal {
+            $0.add("mem", type: "3", device: (1, 1))
+            $0.hardLink("x", to: "mem")
+        }
+        #expect(linked.contains("has no target"), "\(linked)")
         let layer = try fixture.unpack {
             $0.directory("dev")
             $0.add("dev/null", type: "3", device: (1, 3))
             $0.add("dev/zero", type: "3", device: (1, 5))
+            $0.directory("etc")
+            $0.add("etc/mem", type: "3", device: (1, 1))
+            $0.add("etc/disk", type: "4", device: (8, 0))
+            $0.add("etc/file")
         }
         #expect(try Directory.names(layer + "/dev").isEmpty)
-        #expect(fixture.warnings.count == 1 && fixture.warnings[0].contains("/dev"))
+        #expect(try Directory.names(layer + "/etc") == ["file"])
+        #expect(Set(fixture.warnings).count == 2 && fixture.warnings.allSatisfy { $0.contains("only real root") })
     }
 
     @Test func namesBeyondTheKernelsLimitsAreRefused() throws {
@@ -247,6 +252,34 @@ import Testing
         let bomb = TarBuilder.build { $0.add(Array("zeros".utf8), content: [UInt8](repeating: 0, count: 8 << 20)) }
         let text = try fixture.refusal(of: OCIArchive(layers: [bomb], compression: compression).bytes, limits: limits)
         #expect(text.contains("decompression bomb"), "\(text)")
+    }
+
+    /// The archive around the layers is compressed as well.
+    @Test(arguments: [Compression.gzip, .zstd])
+    func bombsOfArchivesAreCut(_ compression: Compression) throws {
+        var limits = ExtractionLimits()
+        limits.expansionBase = 1 << 20
+        limits.expansionRatio = 10
+        // In one file, and in many of one name that are each below the limit.
+        for (count, size) in [(1, 8 << 20), (32, 256 << 10)] {
+            let archive = TarBuilder.build { tar in
+                for _ in 0..<count { tar.add(Array("zeros".utf8), content: [UInt8](repeating: 0, count: size)) }
+            }
+            let text = try fixture.refusal(of: compression.compress(archive), limits: limits)
+            #expect(text.contains("decompression bomb"), "\(text)")
+        }
+    }
+
+    @Test func filesOfArchivesAreCounted() throws {
+        var limits = ExtractionLimits()
+        limits.archiveEntries = 3
+        for name in ["one", "directory/"] {
+            let archive = TarBuilder.build { tar in
+                for _ in 0..<4 { tar.add(name, type: name.hasSuffix("/") ? "5" : "0") }
+            }
+            let text = try fixture.refusal(of: archive, limits: limits)
+            #expect(text.contains("more than 3 files"), "\(text)")
+        }
     }
 
     @Test(arguments: Compression.allCases)
