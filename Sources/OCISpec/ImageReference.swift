@@ -31,13 +31,19 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     /// Parses a name as a registry understands it: a short name belongs to docker.io, one without a slash to
     /// `library/`; without tag and digest the tag is `latest`.
     public init(normalizing text: String) throws(ImageSpecError) {
-        self = try PartialImageReference(text).qualified(domain: "docker.io")
+        try self.init(text, domain: "docker.io")
     }
 
     /// Parses a name that somebody gives to an image here: a short name belongs to `localhost/`, because nothing
     /// says that a registry has it. This is what `tag`, and a `load` of an OCI archive, do.
     public init(local text: String) throws(ImageSpecError) {
-        self = try PartialImageReference(text).qualified(domain: "localhost")
+        try self.init(text, domain: "localhost")
+    }
+
+    private init(_ text: String, domain: String) throws(ImageSpecError) {
+        self = try PartialImageReference(text).qualified(domain: domain)
+        // With what was not typed it may be too long.
+        try PartialImageReference.check(length: repository.utf8.count, of: text)
     }
 }
 
@@ -91,8 +97,12 @@ public struct PartialImageReference: Equatable, Sendable {
         if domain == nil, digest == nil, tag == nil, Digest(hex: path) != nil {
             throw invalid("64 hexadecimal digits are an image id, not a name")
         }
-        if path.utf8.count + (domain?.utf8.count ?? 0) + 1 > PartialImageReference.longestRepository {
-            throw invalid("it is longer than \(PartialImageReference.longestRepository) bytes")
+        try PartialImageReference.check(length: path.utf8.count + (domain.map { $0.utf8.count + 1 } ?? 0), of: text)
+    }
+
+    static func check(length: Int, of text: String) throws(ImageSpecError) {
+        if length > longestRepository {
+            throw ImageSpecError("invalid image name \"\(text)\": it is longer than \(longestRepository) bytes")
         }
     }
 

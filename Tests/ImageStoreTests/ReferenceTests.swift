@@ -51,6 +51,14 @@ import Testing
         }
     }
 
+    @Test func theLengthCountsWhatIsNotTyped() throws {
+        // docker.io/library/ has 18 bytes, localhost/ 10.
+        #expect(try ImageReference(normalizing: String(repeating: "a", count: 237)).repository.utf8.count == 255)
+        #expect(throws: ImageSpecError.self) { try ImageReference(normalizing: String(repeating: "a", count: 238)) }
+        #expect(try ImageReference(local: String(repeating: "a", count: 245)).repository.utf8.count == 255)
+        #expect(throws: ImageSpecError.self) { try ImageReference(local: String(repeating: "a", count: 246)) }
+    }
+
     @Test func theLongestTagFits() throws {
         let tag = String(repeating: "t", count: 128)
         #expect(try ImageReference(normalizing: "a:" + tag).tag == tag)
