@@ -28,6 +28,7 @@ public struct SignalDescriptor: ~Copyable {
     private let fd: OwnedFD
     private let former: sigset_t
     private let own: sigset_t
+    private var staysBlocked = false
 
     /// Blocks `signals` in this thread and opens the descriptor, non-blocking.
     public init(blocking signals: SignalSet) throws(Errno) {
@@ -44,7 +45,11 @@ public struct SignalDescriptor: ~Copyable {
         self.former = former
     }
 
+    /// Leaves the signals blocked when the value's life is over, because the process's is too.
+    public mutating func keepBlocked() { staysBlocked = true }
+
     deinit {
+        if staysBlocked { return }
         // A write to a broken pipe or beyond a size limit has left its signal pending; unblocking it now would kill.
         var accidental = SignalSet()
         for signal in [SIGPIPE, SIGXFSZ] where withUnsafePointer(to: own, { sigismember($0, signal) }) == 1 {

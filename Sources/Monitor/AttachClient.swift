@@ -64,6 +64,7 @@ public final class AttachClient {
     ) throws(MonitorError) -> AttachOutcome {
         let client = AttachClient(socket, try LocalStreams(options), onStart)
         let outcome = try client.run()
+        if case .exited = outcome { client.local.keepSignalsBlocked() }
         try client.local.checkOutput()
         return outcome
     }

@@ -3,9 +3,9 @@ import LinuxSystem
 import SystemPackage
 
 /// Bytes on their way to the process's standard input, which may take them slowly or never.
-final class InputQueue<Sender: AnyObject> {
+final class InputQueue {
     private enum Item {
-        case bytes([UInt8], from: Sender)
+        case bytes([UInt8], from: RelayClient?)
         case end
     }
 
@@ -27,7 +27,8 @@ final class InputQueue<Sender: AnyObject> {
     /// for ever.)
     var waiting: Int32? { items.isEmpty ? nil : channel?.raw }
 
-    func append(_ bytes: UnsafeRawBufferPointer, from sender: Sender) {
+    /// `sender` is nil for a session without clients.
+    func append(_ bytes: UnsafeRawBufferPointer, from sender: RelayClient? = nil) {
         items.append(.bytes(Array(bytes), from: sender))
     }
 
@@ -35,12 +36,12 @@ final class InputQueue<Sender: AnyObject> {
     func appendEnd() { items.append(.end) }
 
     /// Writes what there is room for; `consumed` gets each sender's number of bytes that need no more room.
-    func flush(consumed: (Sender, Int) -> Void) {
+    func flush(consumed: (RelayClient, Int) -> Void = { _, _ in }) {
         while let item = items.first {
             switch item {
             case .bytes(let bytes, let sender):
                 guard let channel else {
-                    consumed(sender, bytes.count - written)
+                    if let sender { consumed(sender, bytes.count - written) }
                     next()
                     continue
                 }
@@ -51,7 +52,7 @@ final class InputQueue<Sender: AnyObject> {
                 case .bytes(let count):
                     written += count
                     lastByte = bytes[written - 1]
-                    consumed(sender, count)
+                    if let sender { consumed(sender, count) }
                     if written == bytes.count { next() }
                 case .wouldBlock: return
                 case .endOfFile, .failed: close()

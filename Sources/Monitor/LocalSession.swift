@@ -16,7 +16,7 @@ public final class LocalSession {
     private let pidfd: OwnedFD
     private var sources: [Source] = []
     private let terminal: Channel?
-    private let input: InputQueue<LocalStreams>
+    private let input: InputQueue
     private let options: SessionOptions
     private let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: AttachProtocol.chunkSize, alignment: 16)
     private static let drainGrace: Int64 = 100
@@ -75,7 +75,7 @@ public final class LocalSession {
 
             local.flush(polls)
             if forwardInput(local, polls) { return .detached }
-            if polls.events(inputIndex) != [] { input.flush { _, _ in } }
+            if polls.events(inputIndex) != [] { input.flush() }
             for source in sources where polls.events(source.pollIndex) != [] {
                 if case .bytes(let count) = source.read(into: chunk, processEnded: status != nil) {
                     local.sink(source.stream).write(UnsafeRawBufferPointer(rebasing: chunk[..<count]))
@@ -142,12 +142,12 @@ public final class LocalSession {
     }
 
     /// True if the user detached.
-    private func forwardInput(_ local: LocalStreams, _ polls: PollSet) -> Bool {
+    private func forwardInput(_ local: LocalStreams, _ polls: borrowing PollSet) -> Bool {
         var bytes: [UInt8] = []
         let result = local.readInput(polls, limit: AttachProtocol.inputChunkSize, into: &bytes)
-        if !bytes.isEmpty { bytes.withUnsafeBytes { input.append($0, from: local) } }
+        if !bytes.isEmpty { bytes.withUnsafeBytes { input.append($0) } }
         if case .end = result { input.appendEnd() }
-        input.flush { _, _ in }
+        input.flush()
         if case .detach = result { return true }
         return false
     }

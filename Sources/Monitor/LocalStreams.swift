@@ -75,7 +75,7 @@ final class LocalStreams {
     let options: SessionOptions
     let output: OutputSink
     let errorOutput: OutputSink
-    private let signals: SignalDescriptor
+    private var signals: SignalDescriptor
     private let raw: RawTerminal?
     private var matcher: DetachMatcher
     private(set) var inputEnded: Bool
@@ -109,15 +109,15 @@ final class LocalStreams {
     func add(to polls: inout PollSet, wantsInput: Bool) {
         signalIndex = polls.add(signals.descriptor, .readable)
         inputIndex = wantsInput && !inputEnded ? polls.add(options.input, .readable) : nil
-        for sink in [output, errorOutput] {
-            sink.pollIndex = sink.isBlocked ? polls.add(sink.descriptor, .writable) : nil
-        }
+        output.pollIndex = output.isBlocked ? polls.add(output.descriptor, .writable) : nil
+        errorOutput.pollIndex = errorOutput.isBlocked ? polls.add(errorOutput.descriptor, .writable) : nil
     }
 
     /// Writes what there is room for after a wait.
-    func flush(_ polls: PollSet) {
+    func flush(_ polls: borrowing PollSet) {
         if polls.events(signalIndex) != [] { signalsArePending = true }
-        for sink in [output, errorOutput] where polls.events(sink.pollIndex) != [] { sink.flush() }
+        if polls.events(output.pollIndex) != [] { output.flush() }
+        if polls.events(errorOutput.pollIndex) != [] { errorOutput.flush() }
     }
 
     /// The next thing a signal asks for.
@@ -148,7 +148,7 @@ final class LocalStreams {
     }
 
     /// Appends to `bytes` what can be read from the input, at most `limit` bytes (and what was withheld before).
-    func readInput(_ polls: PollSet, limit: Int, into bytes: inout [UInt8]) -> Input {
+    func readInput(_ polls: borrowing PollSet, limit: Int, into bytes: inout [UInt8]) -> Input {
         guard polls.events(inputIndex) != [] else { return .nothing }
         inputIndex = nil
         return withUnsafeTemporaryAllocation(byteCount: min(limit, 16 << 10), alignment: 1) { buffer in
@@ -165,11 +165,17 @@ final class LocalStreams {
         }
     }
 
+    /// The command ends with this session.
+    func keepSignalsBlocked() { signals.keepBlocked() }
+
     /// Throws if output was lost, other than by its reader's leaving.
     func checkOutput() throws(MonitorError) {
-        for (sink, name) in [(output, "standard output"), (errorOutput, "standard error")] {
-            if let failure = sink.failure { throw MonitorError("write the container's output to", name, failure) }
-        }
+        try check(output, "standard output")
+        try check(errorOutput, "standard error")
+    }
+
+    private func check(_ sink: OutputSink, _ name: String) throws(MonitorError) {
+        if let failure = sink.failure { throw MonitorError("write the container's output to", name, failure) }
     }
 
     /// Nobody wants the input any more.

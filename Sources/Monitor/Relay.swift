@@ -45,7 +45,7 @@ public final class Relay {
     private var quietEnd: Int64 = 0
     var clients: [RelayClient] = []
     var sources: [Source] = []
-    var input = InputQueue<RelayClient>(nil, isTerminal: false)
+    var input = InputQueue(nil, isTerminal: false)
     /// The terminal's master, for window sizes.
     private(set) var terminal: Channel?
     /// One frame: its kind, then a chunk. Frames from clients are received into it too.

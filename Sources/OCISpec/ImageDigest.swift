@@ -16,16 +16,30 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
 
     /// Takes 64 lowercase hexadecimal characters; nil for anything else.
     public init?(hex: some StringProtocol) {
-        guard hex.utf8.count == 64, hex.utf8.allSatisfy(Digest.isLowercaseHexadecimal) else { return nil }
-        self.hex = String(hex)
+        // Not generic over the text: unspecialized, each character would be a few calls through witnesses.
+        self.init(text: String(hex), prefix: 0)
     }
 
     /// Takes `sha256:` followed by the hexadecimal form.
     public init(_ text: some StringProtocol) throws(ImageSpecError) {
-        guard text.utf8.starts(with: "sha256:".utf8), let digest = Digest(hex: text.dropFirst(7)) else {
+        let text = String(text)
+        guard text.hasPrefix("sha256:"), let digest = Digest(text: text, prefix: 7) else {
             throw ImageSpecError("\"\(text)\" is not a SHA-256 digest (sha256: and 64 lowercase hexadecimal digits)")
         }
         self = digest
+    }
+
+    /// The 64 digits behind `prefix` bytes.
+    private init?(text: String, prefix: Int) {
+        let bytes = text.utf8
+        guard bytes.count == prefix + 64 else { return nil }
+        let start = bytes.index(bytes.startIndex, offsetBy: prefix)
+        var index = start
+        while index != bytes.endIndex {
+            guard Digest.isLowercaseHexadecimal(bytes[index]) else { return nil }
+            bytes.formIndex(after: &index)
+        }
+        hex = prefix == 0 ? text : String(text[start...])
     }
 
     /// The digest a hash function gave; `bytes` are 32.

@@ -64,14 +64,17 @@ extension Engine {
         let windowSize = record.hasTerminal ? SessionOptions(forwardsInput: false, hasTerminal: true).windowSize : nil
         let activated = try bindActivated(record)
         let ends: (first: Int32, second: Int32)
-        let listener: Int32
+        let passed: [Int32]
         let pid: Int32
         // From here on by number, for the copy of this process too.
         let held = lock.release()
         do throws(Errno) {
             // In this order the copy's descriptors follow each other.
-            listener = try UnixSocket.listen(path: paths.attachSocket(record.id), isNonBlocking: true).release()
+            let listener = try UnixSocket.listen(path: paths.attachSocket(record.id), isNonBlocking: true).release()
             ends = try AttachSocket.pair().release()
+            // The first array of its type, before the fork: what it makes the Swift runtime touch, both processes would
+            // have to fault in again.
+            passed = [held, ends.first, listener]
             pid = try Process.fork()
         } catch {
             _ = OwnedFD(held)
@@ -79,7 +82,7 @@ extension Engine {
         }
         if pid == 0 {
             let sockets = activated.descriptors
-            guard let moved = try? ActivatedSockets.arrange(sockets, others: [held, ends.first, listener]) else {
+            guard let moved = try? ActivatedSockets.arrange(sockets, others: passed) else {
                 Process.exitNow(125)
             }
             extendLifetime(activated)
@@ -90,7 +93,7 @@ extension Engine {
             monitor.run(plan)
         }
         extendLifetime(activated)
-        Descriptors.close([held, listener, ends.first])
+        Descriptors.close(passed)
         return OwnedFD(ends.second)
     }
 

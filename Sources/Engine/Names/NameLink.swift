@@ -16,10 +16,18 @@ struct NameLink: Equatable {
     }
 
     var text: String {
-        let kind = if case .container = owner { "c" } else { "p" }
         let pid = String(UInt32(bitPattern: maker.pid), radix: 36)
-        return "\(kind)\(NameLink.pack(owner.id)).\(pid).\(String(maker.startTime, radix: 36))"
+        return "\(NameLink.text(of: owner)).\(pid).\(String(maker.startTime, radix: 36))"
     }
+
+    /// The part that says whose the name is.
+    private static func text(of owner: NameOwner) -> String {
+        let kind = if case .container = owner { "c" } else { "p" }
+        return kind + pack(owner.id)
+    }
+
+    /// Whether a link's text says that the name is `owner`'s.
+    static func names(_ owner: NameOwner, _ text: String) -> Bool { text.hasPrefix(self.text(of: owner) + ".") }
 
     /// nil if the text is no such link.
     init?(_ text: String) {

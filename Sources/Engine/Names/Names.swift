@@ -72,7 +72,7 @@ struct NameTable: Sendable {
     /// Frees `name` if it belongs to `owner`.
     func release(_ name: String, of owner: NameOwner) {
         let path = "\(paths.names)/\(name)"
-        guard let text = try? File.readLink(path), parse(text)?.owner == owner else { return }
+        guard let text = try? File.readLink(path), NameLink.names(owner, text) else { return }
         try? File.unlink(path)
     }
 
