@@ -63,22 +63,39 @@ extension Integration {
         /// The range of /etc/subuid, written by newuidmap and newgidmap while the container makes its namespaces.
         @Test func aRangeOfIDsIsMapped() throws {
             let bundle = try RuntimeBundle()
-            func start(_ file: String) throws -> Int {
-                let text = try String(contentsOfFile: file, encoding: .utf8)
-                let line = try #require(text.split(separator: "\n").first { $0.hasPrefix(NSUserName() + ":") })
-                return try #require(Int(line.split(separator: ":")[1]))
-            }
-            func map(_ own: UInt32, _ first: Int) -> [[String: Int]] {
-                [
-                    ["containerID": 0, "hostID": Int(own), "size": 1],
-                    ["containerID": 1, "hostID": first, "size": 1000],
-                ]
-            }
-            bundle.setLinux("uidMappings", map(getuid(), try start("/etc/subuid")))
-            bundle.setLinux("gidMappings", map(getgid(), try start("/etc/subgid")))
+            try bundle.mapSubordinateIDs()
             bundle.setProcess("user", ["uid": 7, "gid": 8, "additionalGids": [9]])
             bundle.shell("id -u; id -g; id -G")
             #expect(try bundle.succeed("run", "c") == "7\n8\n8 9")
+        }
+
+        /// Owners of a bind mount by the mount's own map and by the container's: a filesystem that root of this namespace
+        /// has mounted, because the kernel asks for privilege over it.
+        @Test(arguments: [false, true]) func ownersOfAMountAreMapped(byTheContainersMap: Bool) throws {
+            let bundle = try RuntimeBundle()
+            let source = bundle.folder + "/t"
+            try FileManager.default.createDirectory(atPath: source, withIntermediateDirectories: true)
+            func map(_ pairs: [(Int, Int, Int)]) -> [[String: Int]] {
+                pairs.map { ["containerID": $0.0, "hostID": $0.1, "size": $0.2] }
+            }
+            var mount: [String: Any] = ["destination": "/mapped", "type": "bind", "source": source]
+            let own = map([(0, 0, 1), (1, 101, 50)])
+            if byTheContainersMap {
+                mount["options"] = ["rbind", "idmap"]
+            } else {
+                mount["options"] = ["rbind"]
+                mount["uidMappings"] = map([(5, 9, 1)])
+                mount["gidMappings"] = map([(6, 10, 1)])
+                bundle.setNamespaces("pid", "mount", "uts", "ipc")
+            }
+            bundle.setLinux("uidMappings", byTheContainersMap ? own : NSNull())
+            bundle.setLinux("gidMappings", byTheContainersMap ? own : NSNull())
+            bundle.addMount(mount)
+            bundle.addMount(["destination": "/plain", "type": "bind", "source": source, "options": ["rbind"]])
+            bundle.setProcess("args", ["stat", "-c", "%u:%g", "/mapped/file", "/plain/file"])
+            let preparation = "mount -t tmpfs tmpfs '\(source)'; : >'\(source)/file'; chown 5:6 '\(source)/file'"
+            let result = try bundle.runNested(after: preparation, "run", "c")
+            #expect(result.lines == (byTheContainersMap ? ["5:6", "65534:65534"] : ["9:10", "5:6"]), "\(result)")
         }
 
         /// Devices of the host that engines pass on as a whole.

@@ -80,7 +80,7 @@ extension BundleContainer {
                 // All in one call and by pidfd: no path of a recycled pid, no order to get wrong.
                 try SetupStep.check("join the namespaces of", id, setns(raw, namespaces))
                 close(raw)
-            }, flags: 0, channel: (parentEnd.raw, sync.second)
+            }, oomScore: plan.process.oomScoreAdjustment, flags: 0, channel: (parentEnd.raw, sync.second)
         ) { ContainerExec(plan: plan, channel: sync.second, hasOwnUser: hasOwnUser).run() }
         _ = OwnedFD(sync.second)
         var terminal: OwnedFD?
@@ -124,7 +124,6 @@ private struct ContainerExec {
         do throws(RuntimeError) {
             _ = samara_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
             guard case .go = try SetupStep.receive(channel) else { Process.exitNow(1) }
-            try ProcessEntry.setOOMScore(plan, isInside: true)
             if hasOwnUser {
                 _ = samara_setresgid(0, 0, 0)
                 _ = samara_setresuid(0, 0, 0)

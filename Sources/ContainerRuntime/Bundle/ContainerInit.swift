@@ -55,7 +55,8 @@ struct ContainerInit {
                 "create the namespaces of", record.id, samara_unshare(Int32(truncatingIfNeeded: ownNamespaces)))
         }
         guard case .go = try SetupStep.receive(channel) else { Process.exitNow(1) }
-        if let plan { try ProcessEntry.setOOMScore(plan, isInside: false) }
+        // Where namespaces are joined, the process that joined them has done it before.
+        if !config.linux.joinsNamespaces { try ProcessEntry.setOOMScore(plan?.process.oomScoreAdjustment) }
         // The maps are written: nobody needs /proc/PID of this process any more (CVE-2016-9962).
         _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         if hasOwnUser {

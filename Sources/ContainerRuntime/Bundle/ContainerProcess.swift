@@ -49,18 +49,20 @@ enum ContainerProcess {
     ///
     /// Joining happens in an intermediate process, whose child becomes this command's by CLONE_PARENT: the command stays
     /// where it is, for its hooks and files, and a pid namespace can only be entered by being born into it.
+    ///
+    /// - Parameter oomScore: set before anything is joined; where nothing is, `body` sets it.
     static func clone(
-        _ joined: NamespacePaths, flags: UInt64, channel: (parent: Int32, child: Int32), body: () -> Never
+        _ joined: NamespacePaths, oomScore: Int?, flags: UInt64, channel: (parent: Int32, child: Int32),
+        body: () -> Never
     ) throws(RuntimeError) -> Child {
         try clone(
-            join: joined.entries.isEmpty ? nil : { () throws(RuntimeError) in try joined.join() }, flags: flags,
-            channel: channel,
-            body: body)
+            join: joined.entries.isEmpty ? nil : { () throws(RuntimeError) in try joined.join() }, oomScore: oomScore,
+            flags: flags, channel: channel, body: body)
     }
 
     static func clone(
-        join: (() throws(RuntimeError) -> Void)?, flags: UInt64, channel: (parent: Int32, child: Int32),
-        body: () -> Never
+        join: (() throws(RuntimeError) -> Void)?, oomScore: Int?, flags: UInt64,
+        channel: (parent: Int32, child: Int32), body: () -> Never
     ) throws(RuntimeError) -> Child {
         guard let join else {
             let pid = cloneOnce(flags, body, closing: channel.parent)
@@ -74,6 +76,7 @@ enum ContainerProcess {
         if intermediate == 0 {
             close(channel.parent)
             do throws(RuntimeError) {
+                try ProcessEntry.setOOMScore(oomScore)
                 // Nobody inside may look into this process (CVE-2016-9962).
                 if flags & UInt64(CLONE_NEWUSER) == 0 { _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) }
                 try join()

@@ -106,7 +106,9 @@ struct ContainerSetup {
             joinsNewKeyring: request.joinsNewKeyring, hasOwnUser: config.linux.has(.user),
             isUnprivileged: Identity.effective.0 != 0, ownNamespaces: own, mapped: mapped,
             channel: channel.child, listener: listener)
-        return try ContainerProcess.clone(namespaces, flags: flags, channel: channel) { child.run() }
+        return try ContainerProcess.clone(
+            namespaces, oomScore: plan?.process.oomScoreAdjustment, flags: flags, channel: channel
+        ) { child.run() }
     }
 
     private mutating func makeCgroup(_ pid: Int32) throws(RuntimeError) {

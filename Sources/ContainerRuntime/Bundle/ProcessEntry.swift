@@ -54,24 +54,19 @@ struct ProcessEntry {
 
     // MARK: Attributes
 
-    /// First of all, because it needs a /proc and a dumpable process, whose files there belong to itself: the former
-    /// goes with the host's root, the latter before anything of the container is in reach.
-    ///
-    /// - Parameter isInside: whether /proc is the container's, which may be anything: then only a real procfs counts.
-    static func setOOMScore(_ plan: ProcessPlan, isInside: Bool) throws(RuntimeError) {
-        guard let score = plan.process.oomScoreAdjustment else { return }
+    /// First of all, and before this process or the one that it is cloned from joins anything of a container: the file
+    /// belongs to a process only while it is dumpable, and then a container's processes could look into this one
+    /// (CVE-2016-9962). It stays dumpable; the caller ends that.
+    static func setOOMScore(_ score: Int?) throws(RuntimeError) {
+        guard let score else { return }
         _ = samara_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
-        defer { _ = samara_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) }
-        let proc = isInside ? try ProcHandle() : nil
         do throws(Errno) {
-            if let proc {
-                try proc.write("\(Process.id)/oom_score_adj", "\(score)")
-            } else {
-                try File.write("/proc/self/oom_score_adj", Array("\(score)".utf8), flags: 0)
-            }
+            try File.write("/proc/self/oom_score_adj", Array("\(score)".utf8), flags: 0)
         } catch {
             // Lowering needs CAP_SYS_RESOURCE outside: refused to every rootless container, which is no error there.
-            guard error == .permissionDenied || error == .notPermitted, UserNamespace.isNested else {
+            guard error == .permissionDenied || error == .notPermitted,
+                Identity.effective.0 != 0 || UserNamespace.isNested
+            else {
                 throw RuntimeError("set", "oom_score_adj", error)
             }
         }

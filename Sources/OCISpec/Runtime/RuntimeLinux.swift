@@ -90,6 +90,8 @@ package struct RuntimeLinux: Sendable {
         namespaces.contains { $0.kind == kind && $0.path == nil }
     }
 
+    package var joinsNamespaces: Bool { namespaces.contains { $0.path != nil } }
+
     init(_ fields: RuntimeFields) throws(RuntimeSpecError) {
         userMappings = try RuntimeIDMapping.list(fields, "uidMappings")
         groupMappings = try RuntimeIDMapping.list(fields, "gidMappings")

@@ -56,6 +56,23 @@ final class RuntimeBundle {
         config["mounts"] = (config["mounts"] as? [[String: Any]] ?? []) + [mount]
     }
 
+    func setNamespaces(_ types: String...) { setLinux("namespaces", types.map { ["type": $0] }) }
+
+    /// Maps the ids of /etc/subuid and /etc/subgid from 1 on: with one own id no other user can be had.
+    func mapSubordinateIDs() throws {
+        func map(_ file: String, _ own: UInt32) throws -> [[String: Int]] {
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            let line = try #require(text.split(separator: "\n").first { $0.hasPrefix(NSUserName() + ":") })
+            let first = try #require(Int(line.split(separator: ":")[1]))
+            return [
+                ["containerID": 0, "hostID": Int(own), "size": 1],
+                ["containerID": 1, "hostID": first, "size": 1000],
+            ]
+        }
+        setLinux("uidMappings", try map("/etc/subuid", getuid()))
+        setLinux("gidMappings", try map("/etc/subgid", getgid()))
+    }
+
     func removeMounts(_ destination: String) {
         config["mounts"] = (config["mounts"] as? [[String: Any]] ?? []).filter {
             let path = $0["destination"] as? String ?? ""
@@ -79,6 +96,34 @@ final class RuntimeBundle {
         }
         return try runCommand(
             [program, "--root", folder + "/state"] + arguments, environment: environment, timeout: timeout)
+    }
+
+    /// The same from a shell that has executed `preparation` first, such as `umask 077`; what it starts with `exec` to
+    /// the runtime keeps.
+    func run(after preparation: String, _ arguments: String...) throws -> CommandResult {
+        try save()
+        var words = arguments
+        if ["create", "run"].contains(words[0]) { words.insert(contentsOf: ["-b", folder], at: 1) }
+        return try runCommand(
+            ["/bin/sh", "-c", preparation + "\n\"$@\"", "sh", program, "--root", folder + "/state"] + words,
+            environment: environment)
+    }
+
+    /// The same as root of a user namespace that has the subordinate ids, as Podman calls the runtime.
+    func runNested(after preparation: String, _ arguments: String...) throws -> CommandResult {
+        try save()
+        let options = [
+            "--user", "--map-root-user", "--map-users", "auto", "--map-groups", "auto", "--mount", "--pid", "--fork",
+            "--mount-proc", "--kill-child",
+        ]
+        // Libraries of the toolchain are not for programs of the distribution.
+        var environment = environment
+        environment["LD_LIBRARY_PATH"] = nil
+        return try runCommand(
+            ["/usr/bin/unshare"] + options + [
+                "/bin/sh", "-ec", preparation + "\n\"$@\"", "sh", program, "--root", folder + "/nested",
+            ]
+                + [arguments[0], "-b", folder] + arguments.dropFirst(), environment: environment)
     }
 
     func succeed(_ arguments: String..., sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
