@@ -43,6 +43,20 @@ static inline int samara_sched_setattr(struct samara_sched_attr *attributes) {
     return (int)syscall(SYS_sched_setattr, 0, attributes, 0);
 }
 
+// The default disposition also of the two signals that libc keeps for itself, which posix_spawn(3) leaves ignored:
+// rt_sigaction(2) with the kernel's own structure, all of it zero.
+static inline void samara_reset_signal(int signal) {
+    unsigned long action[4] = {0, 0, 0, 0};
+    (void)syscall(SYS_rt_sigaction, signal, action, (void *)0, 8);
+}
+
+// Every processor that the process's cpuset has: sched_setaffinity(2), which leaves out the others.
+static inline void samara_reset_affinity(void) {
+    unsigned char all[1024];
+    memset(all, 0xff, sizeof all);
+    (void)syscall(SYS_sched_setaffinity, 0, sizeof all, all);
+}
+
 // The id of the mount that `path` is on: statx(2), STATX_MNT_ID (5.8). -1 with errno.
 static inline int samara_mount_id(int dir, const char *path, int flags, uint64_t *id) {
     struct statx status;

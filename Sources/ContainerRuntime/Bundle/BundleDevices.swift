@@ -18,8 +18,6 @@ struct BundleDevices: ~Copyable {
     static func make(_ root: borrowing RootDirectory, _ config: RuntimeConfig) throws(RuntimeError) {
         let isProvided = config.mounts.contains { $0.isBind && RootDirectory.relative($0.destination) == "dev" }
         if isProvided { return }
-        let former = umask(0)
-        defer { _ = umask(former) }
         var devices = BundleDevices()
         do {
             // An image whose /dev is a link must not receive them elsewhere (CVE-2026-41579, CVE-2026-47766).

@@ -20,13 +20,17 @@ struct BundleRoot {
         // The null device of the host, checked before anything of the image is in reach (CVE-2025-31133).
         let null = try openNull()
         let root = try mountRoot()
+        let directory = RootDirectory(try SetupRoot.duplicate(root))
         do {
+            // What is made for mounts and devices has the mode that it is made with, whatever the caller's umask; the
+            // hooks have the caller's.
+            let former = umask(0)
+            defer { _ = umask(former) }
             let mounts = BundleMounts(
                 root: RootDirectory(try SetupRoot.duplicate(root)), config: config, bundle: bundle, mapped: mapped)
             try mounts.performAll()
+            try BundleDevices.make(directory, config)
         }
-        let directory = RootDirectory(try SetupRoot.duplicate(root))
-        try BundleDevices.make(directory, config)
         try beforePivot()
         for path in config.linux.readOnlyPaths { try makeReadOnly(directory, path) }
         try mask(directory, null)

@@ -73,6 +73,8 @@ struct ProcessEntry {
     }
 
     private func applyAttributes() throws(RuntimeError) {
+        // The caller may be pinned to some processors; the container's are those of its cgroup, which was joined before.
+        samara_reset_affinity()
         if var scheduler = plan.scheduler {
             try SetupStep.check(
                 "set the scheduling policy", plan.process.scheduler?.policy ?? "", samara_sched_setattr(&scheduler))
@@ -135,7 +137,9 @@ struct ProcessEntry {
     private func makeWorkingDirectory() throws(RuntimeError) {
         let path = plan.process.workingDirectory
         if File.exists(path) { return }
-        // Through the process's root, which a link cannot leave; the mode is what mkdir -p gives.
+        let former = umask(0)
+        defer { _ = umask(former) }
+        // Through the process's root, which a link cannot leave.
         do { try Directory.makeAll(path, mode: 0o755) } catch { throw RuntimeError("mkdir", path, error) }
     }
 
@@ -245,10 +249,7 @@ struct ProcessEntry {
 
     /// Default dispositions and an empty mask: ignored signals and a blocked mask survive execve (signal(7)).
     private func resetSignals() {
-        var action = sigaction()
-        for signal in 1..<Int32(65) where signal != SIGKILL && signal != SIGSTOP && signal != 32 && signal != 33 {
-            _ = sigaction(signal, &action, nil)
-        }
+        for signal in 1..<Int32(65) where signal != SIGKILL && signal != SIGSTOP { samara_reset_signal(signal) }
         var none = sigset_t()
         sigemptyset(&none)
         sigprocmask(SIG_SETMASK, &none, nil)
