@@ -20,6 +20,8 @@ import LinuxSystem
 /// Runs the program with `arguments` (the program's own path first) and returns its exit code.
 public func runCommandLine(_ arguments: [String]) -> Int32 {
     if arguments.first == InitProcess.name { return InitProcess.run(Array(arguments.dropFirst())) }
+    // As Podman does: a container's root is a directory of ours, and its other users must be able to enter it.
+    _ = Process.setFileModeMask(0o022)
     let session = Session(commandLine: arguments)
     do {
         switch try rootCommand().resolve(Array(arguments.dropFirst())) {

@@ -116,6 +116,54 @@ extension Integration {
             #expect(try samara.succeed("run", "--rm", "-v", "\(secret):/secret", "busybox", "cat", "/secret") == "mine")
         }
 
+        /// Runs `samara ARGUMENTS` from a shell that has executed `preparation` first.
+        private func run(after preparation: String, _ arguments: String...) throws -> CommandResult {
+            try runCommand(
+                ["/bin/sh", "-c", preparation + "\n\"$@\"", "sh"] + samara.command(arguments),
+                environment: samara.environment)
+        }
+
+        /// Umask, ignored signals and open files of the caller; and nobody's groups but those that were asked for.
+        @Test func whatTheCallerHasIsNotTheContainers() throws {
+            let caller = "umask 077; trap '' HUP USR1; exec 7</"
+            let look = "umask; ls /proc/self/fd; grep SigIgn /proc/self/status"
+            // Only the two that the caller ignores: busybox's shell ignores SIGQUIT by itself.
+            func expect(_ result: CommandResult, _ lines: [String], sourceLocation: SourceLocation = #_sourceLocation) {
+                let head = ["0022", "0", "1", "2", "3"]
+                #expect(result.lines.prefix(5) == head[...], "\(result)", sourceLocation: sourceLocation)
+                let ignored = result.lines.dropFirst(5).first?.split(separator: "\t").last
+                #expect(
+                    ignored.flatMap { UInt64($0, radix: 16) }.map { $0 & (1 << 0 | 1 << 9) } == 0, "\(result)",
+                    sourceLocation: sourceLocation)
+                #expect(Array(result.lines.dropFirst(6)) == lines, "\(result)", sourceLocation: sourceLocation)
+            }
+            expect(
+                try run(
+                    after: caller, "run", "--rm", "--network", "none", "-u", "33:44", "--group-add", "55", "-v",
+                    "data:/new/dir", "busybox", "sh", "-c", look + "; id -G; stat -c %a / /new"),
+                ["44 55", "755", "755"])
+            _ = try run(after: caller, "run", "-d", "--network", "none", "--name", "box", "busybox", "sleep", "1000")
+            expect(try run(after: caller, "exec", "-u", "33:44", "box", "sh", "-c", look), [])
+            let outside = try run(
+                after: caller, "run", "--rm", "--network", "none", "-w", "/proc/self/fd/7", "busybox", "echo", "escaped"
+            )
+            #expect(outside.status != 0 && outside.stdout.isEmpty, "\(outside)")
+        }
+
+        /// CVE-2021-30465: what a container left in a volume is not followed out of the next container's root.
+        @Test(arguments: ["", "../../../../../..", "/proc/self/root"])
+        func linksInAVolumeDoNotMoveMounts(prefix: String) throws {
+            let outside = samara.home + "/outside"
+            try FileManager.default.createDirectory(atPath: outside, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: outside) }
+            try samara.succeed(
+                "run", "--rm", "--network", "none", "-v", "links:/v", "busybox", "ln", "-s", prefix + outside, "/v/l")
+            // Whether it fails or stays inside: nothing may appear outside.
+            _ = try samara.run(
+                "run", "--rm", "--network", "none", "-v", "links:/v", "-v", "data:/v/l/made", "busybox", "true")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: outside).isEmpty)
+        }
+
         /// Nothing of the engine's own is open in the program.
         @Test func programHasOnlyItsOwnDescriptors() throws {
             for flags in [["--network", "none"], []] {

@@ -9,7 +9,7 @@ extension Integration {
 
         init() throws { samara = try Samara.shared() }
 
-        /// System calls of the command, the monitor and the container's program together: 298 to 300 for one that ends within
+        /// System calls of the command, the monitor and the container's program together: 299 to 301 for one that ends within
         /// 5 ms, and 30 more for one that lives long enough to be recorded, which under strace is the usual case here.
         @Test func aContainerAloneTakesFewSystemCalls() throws {
             // The first one makes the holder and compiles the filter.
