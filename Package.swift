@@ -117,7 +117,10 @@ let package = Package(
 
         tests(
             "RuntimeTests",
-            ["ContainerRuntime", "RuntimeCommands", "OCISpec", "JSON", "LinuxSystem", "CLinux", "LaunchProbe"]),
+            [
+                "ContainerRuntime", "RuntimeCommands", "OCISpec", "Arguments", "JSON", "LinuxSystem", "CLinux",
+                "LaunchProbe",
+            ]),
         tests("JSONTests", ["JSON"]),
         tests("PresentationTests", ["Presentation", "JSON"]),
         tests("ArgumentsTests", ["Arguments"]),

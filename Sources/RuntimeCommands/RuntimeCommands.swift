@@ -107,7 +107,7 @@ func rootCommand() -> Command<RuntimeContext> {
                 listCommand(),
                 execCommand(), processesCommand(), pauseCommand(), resumeCommand(), updateCommand(), eventsCommand(),
                 specCommand(), featuresCommand(),
-            ]
+            ] + checkpointCommands()
         }
     }
 }

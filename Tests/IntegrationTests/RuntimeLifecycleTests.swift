@@ -151,6 +151,53 @@ extension Integration {
                     && object?["time"] != nil)
         }
 
+        @Test func descriptorsOfTheCallerArePassedOnWhenAsked() throws {
+            let bundle = try RuntimeBundle()
+            try "passed".write(toFile: bundle.folder + "/file", atomically: true, encoding: .utf8)
+            bundle.shell("cat <&3; echo; ls /proc/self/fd")
+            let result = try bundle.run(
+                after: "exec 3<'\(bundle.folder)/file' 4</", "run", "--preserve-fds", "1", "--no-pivot",
+                "--no-new-keyring", "c")
+            // 4 is the folder that ls reads.
+            #expect(result.lines == ["passed", "0", "1", "2", "3", "4"], "\(result)")
+        }
+
+        /// What `--console-socket` and `--pidfd-socket` are sent.
+        @Test func socketsOfTheCallerReceiveTheTerminalAndThePidfd() throws {
+            let bundle = try RuntimeBundle()
+            let script = """
+                import array, os, socket, sys
+                def listen(name):
+                    server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1] + name); server.listen(1)
+                    return server
+                def receive(server):
+                    text, control, _, _ = server.accept()[0].recvmsg(64, socket.CMSG_SPACE(4))
+                    return text.decode(), array.array('i', control[0][2])[0]
+                console, process = listen('/console'), listen('/process')
+                (name, master), (text, pidfd) = receive(console), receive(process)
+                info = open('/proc/self/fdinfo/%d' % pidfd).read()
+                print(name, text, [line for line in info.split('\\n') if line.startswith('Pid:')], flush=True)
+                print(os.read(master, 64).decode().strip(), flush=True)
+                """
+            let receiver = try BackgroundCommand(
+                ["/usr/bin/python3", "-c", script, bundle.folder], environment: bundle.environment)
+            eventually("it listens") { FileManager.default.fileExists(atPath: bundle.folder + "/process") }
+            bundle.setProcess("terminal", true)
+            bundle.shell("echo from $(tty)")
+            let options = ["--console-socket", "console", "--pidfd-socket", "process", "--pid-file", "pid"].map {
+                $0.hasPrefix("--") ? $0 : bundle.folder + "/" + $0
+            }
+            try bundle.save()
+            let created = try runCommand(
+                [bundle.program, "--root", bundle.folder + "/state", "create", "-b", bundle.folder] + options + ["c"],
+                environment: bundle.environment)
+            #expect(created.status == 0, "\(created)")
+            _ = try bundle.succeed("start", "c")
+            let pid = try String(contentsOfFile: bundle.folder + "/pid", encoding: .utf8)
+            let lines = try receiver.waitForExit().lines
+            #expect(lines == ["/dev/ptmx pidfd ['Pid:\\t\(pid)']", "from /dev/pts/0"], "\(lines)")
+        }
+
         @Test func whatCannotBeHonouredIsAnError() throws {
             let bundle = try RuntimeBundle()
             bundle.shell("true")
