@@ -66,7 +66,7 @@ struct Samara: Sendable {
     /// Removes every pod, container and volume; images stay.
     func removeEverything() throws {
         for arguments in [
-            ["pod", "rm", "--force", "--all", "--time", "1"], ["rm", "--force", "--all", "--time", "1"],
+            ["pod", "rm", "--force", "--all", "--time", "0"], ["rm", "--force", "--all", "--time", "0"],
             ["volume", "rm", "--force", "--all"],
         ] {
             let result = try run(arguments, timeout: .seconds(60))
