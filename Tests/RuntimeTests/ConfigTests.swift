@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import JSON
+import LinuxSystem
 import Testing
 
 @testable import ContainerRuntime
@@ -145,6 +147,54 @@ import Testing
         }
         // A changed byte inside a string stays valid; a decoder that refuses or accepts all is not tested at all.
         #expect(accepted > 0 && accepted < 2000, "seed \(seed)")
+    }
+
+    /// The same for what `exec --process` reads and for the state of a container.
+    @Test func corruptedProcessesAndRecordsAreErrorsAndNeverCrash() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var state = seed
+        func next() -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33)
+        }
+        func corrupted(_ valid: [UInt8]) -> [UInt8] {
+            var bytes = valid
+            for _ in 0...(next() % 4) { bytes[next() % bytes.count] = UInt8(truncatingIfNeeded: next()) }
+            return bytes
+        }
+        let process = try #require(DefaultConfig.json(isRootless: true)["process"]).serialized()
+        let folder = NSTemporaryDirectory() + "record-\(seed)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder + "/c", withIntermediateDirectories: true)
+        let root = try StateRoot(folder)
+        let record = ContainerRecord(
+            id: "c", version: "1.2.0", bundle: "/b", rootfs: "/b/rootfs",
+            process: ProcessIdentity(pid: 1, startTime: 2), namespaces: 3, cgroup: Cgroup(directories: ["/g"]),
+            annotations: [(name: "a", value: "b")])
+        try record.prepare(folder + "/c")
+        try record.publish(folder + "/c")
+        let file = URL(fileURLWithPath: folder + "/c/state.json")
+        let stored = Array(try Data(contentsOf: file))
+        var (processes, records) = (0, 0)
+        for _ in 0..<500 {
+            if (try? RuntimeProcess(bytes: corrupted(process))) != nil { processes += 1 }
+            try Data(corrupted(stored)).write(to: file)
+            if (try? ContainerRecord.read("c", root)) != nil { records += 1 }
+        }
+        #expect(processes > 0 && processes < 500 && records > 0 && records < 500, "seed \(seed)")
+    }
+
+    /// 16 MiB: more is not read to its end.
+    @Test func aConfigIsBounded() throws {
+        let folder = NSTemporaryDirectory() + "large-\(UInt64.random(in: 0...UInt64.max))"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        var request = CreationRequest(id: "c", bundle: folder)
+        request.configPath = "/dev/zero"
+        let creation = ContainerCreation(request, root: try StateRoot(folder + "/state"), warn: { _ in })
+        var message = ""
+        do { _ = try creation.run() } catch { message = error.message }
+        #expect(message.contains("File too large"))
     }
 
     @Test func bothDefaultConfigsAreValid() throws {
