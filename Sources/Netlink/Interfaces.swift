@@ -44,8 +44,9 @@ extension NetlinkRequest {
         }
     }
 
-    /// Adds the default route through `gateway`: RTM_NEWROUTE.
-    public mutating func addDefaultRoute(gateway: IPAddress, index: Int32) {
+    /// Adds the default route through `gateway`: RTM_NEWROUTE. TCP waits at least `minimumTimeout` milliseconds before it sends
+    /// something again, by default the kernel's 200: `rto_min` of ip-route(8).
+    public mutating func addDefaultRoute(gateway: IPAddress, index: Int32, minimumTimeout: UInt32? = nil) {
         var route = rtmsg()
         route.rtm_family = Self.family(gateway)
         route.rtm_table = UInt8(RT_TABLE_MAIN.rawValue)
@@ -55,6 +56,11 @@ extension NetlinkRequest {
         message("add default route via \(gateway)", type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_EXCL, route) {
             $0.attribute(Int(RTA_GATEWAY.rawValue), gateway)
             $0.attribute(Int(RTA_OIF.rawValue), UInt32(index))
+            if let minimumTimeout {
+                // RTAX_RTO_MIN counts only where RTAX_LOCK names it.
+                let lock = NetlinkMetric(type: 1, value: 1 << 13)
+                $0.attribute(Int(RTA_METRICS.rawValue), (lock, NetlinkMetric(type: 13, value: minimumTimeout)))
+            }
         }
     }
 
@@ -129,4 +135,11 @@ extension NetlinkRequest {
             $0.attribute(NDA_LLADDR, bytes: hardwareAddress)
         }
     }
+}
+
+/// One attribute within RTA_METRICS: rtnetlink(7).
+private struct NetlinkMetric: BitwiseCopyable {
+    var length: UInt16 = 8
+    var type: UInt16
+    var value: UInt32
 }

@@ -73,6 +73,10 @@ public enum PodNetwork {
         }
     }
 
+    /// Milliseconds before the pod's TCP sends something again. What is at the tap's other end answers within one; the kernel's
+    /// floor of 200 is made for delayed acknowledgements, which samara-net sends after 10.
+    private static let minimumTimeout: UInt32 = 50
+
     private static func addTap(
         _ tap: PodNetworkSettings.TapSettings, hasIPv6: Bool, to request: inout NetlinkRequest
     ) throws(PodNetworkError) {
@@ -87,7 +91,8 @@ public enum PodNetwork {
         for family in families {
             let isIPv4 = family.address.isIPv4
             request.addAddress(family.address, prefixLength: family.prefixLength, index: index)
-            request.addDefaultRoute(gateway: family.gateway, index: index)
+            request.addDefaultRoute(
+                gateway: family.gateway, index: index, minimumTimeout: minimumTimeout)
             for address in [family.gateway, family.nameServer] {
                 request.addNeighbour(address, hardwareAddress: tap.gatewayHardwareAddress, index: index)
             }

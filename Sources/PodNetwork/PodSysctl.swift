@@ -26,18 +26,14 @@ struct PodSysctl: Equatable {
     static func all(tap: String, hasIPv6: Bool) -> [PodSysctl] {
         var list = always
         list.append(PodSysctl(name: "ipv4/tcp_fwmark_accept", value: "1"))
-        // The reset of a port where nobody listens must go back over lo as well: without the mark it would leave by
-        // the tap, and the client would wait for its time-out.
+        // Answers that belong to no socket (the reset of a port where nobody listens, ICMP errors) take the mark of what
+        // they answer and go back over lo: otherwise they would leave by the tap, and the client wait for its time-out.
         list.append(PodSysctl(name: "ipv4/fwmark_reflect", value: "1"))
         if hasIPv6 { list.append(PodSysctl(name: "ipv6/fwmark_reflect", value: "1")) }
-        // Answers that belong to no socket (the reset of a refused connection, ICMP errors) take the mark of what they
-        // answer; without it a refusal leaves by the tap and the client waits for its timeout.
-        list.append(PodSysctl(name: "ipv4/fwmark_reflect", value: "1"))
         // Datagrams of published UDP ports come over lo from addresses that table 101 calls local; source validation
         // refuses those otherwise.
         list.append(PodSysctl(name: "ipv4/conf/lo/accept_local", value: "1"))
         if hasIPv6 {
-            list.append(PodSysctl(name: "ipv6/fwmark_reflect", value: "1"))
             list.append(PodSysctl(name: "ipv6/conf/\(tap)/accept_dad", value: "0"))
             list.append(PodSysctl(name: "ipv6/conf/\(tap)/accept_ra", value: "0"))
             // 1: no link-local address, hence no multicast reports and solicitations on the tap.

@@ -97,7 +97,7 @@ import Testing
         client.send([.ack], [1, 2, 3])
         #expect(harness.events().isEmpty)
         #expect(try harness.onlyFrame().ack == client.seq &+ 5)
-        // Behind a gap: dropped, each answered.
+        // Behind a gap: held, each answered.
         for _ in 0..<3 { client.send([.ack], [7], seq: client.seq &+ 6) }
         #expect(harness.events().isEmpty)
         let duplicates = harness.frames()

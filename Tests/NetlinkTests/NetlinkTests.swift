@@ -47,6 +47,19 @@ private func hex(_ bytes: [UInt8]) -> [String] {
         #expect(request.operations == ["add address 10.0.2.100/24", "add address fd00::100/64"])
     }
 
+    @Test func aRoutesMinimumTimeout() {
+        var request = NetlinkRequest()
+        request.addDefaultRoute(gateway: IPAddress(ipv4: 0x0a00_0202), index: 2, minimumTimeout: 50)
+        #expect(
+            hex(request.bytes) == [
+                "40000000", "18000506", "01000000", "00000000",  // RTM_NEWROUTE
+                "02000000", "fe040001", "00000000", "08000500", "0a000202", "08000400", "02000000",
+                "14000800",  // RTA_METRICS
+                "08000100", "00200000",  // RTAX_LOCK: bit RTAX_RTO_MIN
+                "08000d00", "32000000",  // RTAX_RTO_MIN
+            ])
+    }
+
     @Test func routes() {
         var request = NetlinkRequest()
         request.addDefaultRoute(gateway: IPAddress(ipv4: 0x0a00_0202), index: 2)

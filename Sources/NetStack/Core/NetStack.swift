@@ -24,15 +24,16 @@
 //     after the host's socket took it, a FIN is passed on when everything before it was.
 //   - No copy of payload is kept. Data towards the guest stays in the host's socket until acknowledged, so the stack
 //     asks for it by stream offset and can ask again; data from the guest that cannot be taken is dropped and comes again.
+//     The exception are segments behind a lost one (TCPReordering): without them a guest repeats whole windows.
 //   - Everything from the guest is hostile. Decoders check before they read (ByteView traps as a last resort), tables
 //     are bounded, hashes and sequence numbers are keyed, errors and challenges are rate-limited.
 //
-// Non-goals: SACK, timestamps, congestion control and round-trip estimates (the peer is this machine's kernel behind a
+// Non-goals: SACK, congestion control and round-trip estimates (the peer is this machine's kernel behind a
 // link that loses only when its queue overflows), routing, being a host.
 //
 // Limits (Configuration.Limits): TCP flows 32,768, of which half-open 1,024 (the oldest gives way); UDP mappings
 // 16,384 (the least recently used gives way); echo mappings 256; one pod address holds at most half of a table;
-// 64 datagrams and 4 MiB in reassembly for at most 15 s. Memory per idle TCP flow below 256 bytes.
+// 64 datagrams and 4 MiB in reassembly for at most 15 s; 1,024 segments (1.5 MiB) behind lost ones. Memory per idle TCP flow below 256 bytes.
 //
 // TCP states, by what is permitted (see TCPState; TCP/ has one file per activity)
 //   connecting    SYN taken, host dial running. Nothing was promised to the guest: no timer, no sequence number.

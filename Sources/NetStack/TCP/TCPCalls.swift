@@ -79,7 +79,8 @@ extension NetStack {
         tcp.enqueue(id.index)
         if octets < offered { return }
         flow.pointee.flags.remove(.droppedInput)
-        if flow.pointee.flags.contains(.offeredFin) { processFin(id.index, flow) }
+        if flow.pointee.flags.contains(.offeredFin) { return processFin(id.index, flow) }
+        if flow.pointee.firstHeld != .max { offerHeld(id.index, flow) }
     }
 
     /// The caller can take `octets` from here on (the host socket has become writable). Tells the guest when it is worth

@@ -111,6 +111,8 @@ struct TCPFlow: BitwiseCopyable {
     var maxCapacity: UInt32 = 0
     /// Octets of the unanswered data event.
     var offered: UInt32 = 0
+    /// The first of the segments that wait for those before them, in the order of their sequence numbers.
+    var firstHeld: UInt32 = .max
 
     var hash: UInt32
     /// When the timer is really due, `.never` when it is not running.

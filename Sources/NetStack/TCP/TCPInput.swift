@@ -115,7 +115,7 @@ extension NetStack {
         tcp.enqueue(index)
     }
 
-    /// The segment's data and FIN: in order and within the window, or not at all.
+    /// The segment's data and FIN, within the window: now when they are in order, otherwise when what precedes them has come.
     private mutating func processText(
         _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ segment: TCPSegment, _ offset: Int
     ) {
@@ -128,6 +128,7 @@ extension NetStack {
         if payload.count == 0 && !hasFin { return }
         if offset > 0 {
             counters.count(.tcpOutOfOrder)
+            hold(flow, segment, offset)
             // Each out-of-order segment is answered, so that three of them make the guest repeat the missing one; a guest
             // that has seen reordering waits for as many as it has seen segments overtaken. While the caller can take
             // nothing, repeating is in vain.
@@ -165,6 +166,7 @@ extension NetStack {
         flow.pointee.pendingAcks = 1
         flow.pointee.flags.remove(.droppedInput)
         tcp.enqueue(index)
+        tcp.reordering.dropAll(&flow.pointee.firstHeld)
         events.append(.tcpFinished(tcp.flows.id(index)))
         switch flow.pointee.state {
         case .established: flow.pointee.state = .closeWait

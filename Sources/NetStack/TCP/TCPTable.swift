@@ -5,6 +5,7 @@ struct TCPTable: ~Copyable {
     var flows: Slab<TCPFlow>
     var index = HashIndex()
     var timers = TimerQueue()
+    var reordering = ReorderBuffer()
     let shares: SourceShares
     let limits: Configuration.Limits
     let key: HashKey
@@ -90,6 +91,7 @@ struct TCPTable: ~Copyable {
         unlinkDeferred(position)
         timers.cancel(position)
         let flow = flows[position]
+        reordering.dropAll(&flow.pointee.firstHeld)
         index.remove(flow.pointee.hash, position)
         shares.release(flow.pointee.pod.address)
         flows.free(position)
@@ -174,6 +176,7 @@ struct TCPTable: ~Copyable {
         var total = 0
         var halfOpen = 0
         var queued = 0
+        var held = 0
         var next: UInt32 = 0
         while let position = flows.nextInUse(from: next) {
             next = position + 1
@@ -181,6 +184,17 @@ struct TCPTable: ~Copyable {
             let flow = flows[position].pointee
             if flow.flags.contains(.halfOpen) { halfOpen += 1 }
             if flow.flags.contains(.queued) { queued += 1 }
+            var segment = flow.firstHeld
+            while segment != .max && held <= reordering.segments.count {
+                held += 1
+                let next = reordering.segments[segment].pointee.next
+                if next != .max,
+                    reordering.segments[next].pointee.sequence <= reordering.segments[segment].pointee.sequence
+                {
+                    return false
+                }
+                segment = next
+            }
             guard find(flow.pod, flow.remote) == position, flow.sndUna <= flow.sndNxt, flow.sndNxt <= flow.sndMax
             else { return false }
         }
@@ -191,6 +205,7 @@ struct TCPTable: ~Copyable {
             position = flows[position].pointee.queueNewer
         }
         return total == flows.count && total == index.count && halfOpen == halfOpenCount && walked == queued
+            && held == reordering.segments.count
     }
 }
 
