@@ -137,7 +137,13 @@ let package = Package(
         tests("NetlinkTests", ["Netlink", "LinuxSystem", "CLinux", system]),
         tests("NetControlTests", ["NetControl", "LinuxSystem"]),
         tests("PodNetworkTests", ["PodNetwork", "LinuxSystem", "CLinux", system, "PodNetworkProbe"]),
-        tests("PortForwarderTests", ["PortForwarder", "PodNetwork", "NetControl", "LinuxSystem", "CLinux", system]),
+        tests(
+            "PortForwarderTests",
+            ["PortForwarder", "PodNetwork", "NetControl", "LinuxSystem", "CLinux", "CloseMatrix", system]),
+        // What PortForwarderTests and PodNetworkProbe run over their paths and over loopback.
+        .target(
+            name: "CloseMatrix", dependencies: ["LinuxSystem", "CLinux", system], path: "Tests/CloseMatrix",
+            swiftSettings: settings),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         // Run by PodNetworkTests: a test process has threads, and threads may not enter a user namespace.
@@ -145,7 +151,7 @@ let package = Package(
             name: "PodNetworkProbe",
             dependencies: [
                 "PodNetwork", "PortForwarder", "NetControl", "Netlink", "LinuxSystem", "CLinux", "CAllocationCount",
-                system,
+                "CloseMatrix", system,
             ],
             path: "Tests/PodNetworkProbe", swiftSettings: settings),
         // Run by MicroBenchmarkTests, and by `samara-bench micro`.
@@ -186,7 +192,7 @@ let package = Package(
             path: "Tests/MonitorProbe", swiftSettings: settings),
         tests("MonitorTests", ["Monitor", "MonitorProbe", "LinuxSystem", "CLinux", system]),
 
-        tests("NetStackTests", ["NetStack", "CAllocationCount"]),
+        tests("NetStackTests", ["NetStack", "UserNetwork", "PodNetwork", "LinuxSystem", "CAllocationCount"]),
     ],
     swiftLanguageModes: [.v6]
 )

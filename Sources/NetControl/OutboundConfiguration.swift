@@ -3,14 +3,18 @@ import LinuxSystem
 
 /// What samara-net must know to be the other end of the pod's tap.
 public struct OutboundConfiguration: Equatable, Sendable {
-    /// A run of ports, both ends included.
-    public struct PortRange: Equatable, Sendable {
+    /// Ports of the host that the pod may reach with TCP and UDP, both ends included.
+    public struct HostAccess: Equatable, Sendable {
         public var first: UInt16
         public var last: UInt16
+        /// Nil: the host's loopback, which the pod reaches at the gateway's address. Otherwise an address that the policy
+        /// closes (the host's own, link-local, a metadata service), which the pod reaches by itself.
+        public var address: IPAddress?
 
-        public init(_ first: UInt16, _ last: UInt16) {
+        public init(_ first: UInt16, _ last: UInt16, at address: IPAddress? = nil) {
             self.first = first
             self.last = last
+            self.address = address
         }
     }
 
@@ -24,8 +28,8 @@ public struct OutboundConfiguration: Equatable, Sendable {
     /// Where the pod finds a name server on port 53.
     public var nameServerIPv4: IPAddress
     public var nameServerIPv6: IPAddress?
-    /// Ports of the host's loopback that the pod reaches at the gateway's address; nothing else of the host is reachable.
-    public var hostAccess: [PortRange] = []
+    /// What the pod reaches of the host; nothing else of it is reachable.
+    public var hostAccess: [HostAccess] = []
     /// Source addresses of the pod's connections; nil: the host's routing decides.
     public var sourceIPv4: IPAddress?
     public var sourceIPv6: IPAddress?
@@ -51,6 +55,7 @@ public struct OutboundConfiguration: Equatable, Sendable {
         for range in hostAccess.prefix(255) {
             writer.put(range.first)
             writer.put(range.last)
+            writer.put(range.address)
         }
         writer.put(UInt8(clamping: nameServers.count))
         for server in nameServers.prefix(255) { writer.put(server) }
@@ -73,10 +78,10 @@ public struct OutboundConfiguration: Equatable, Sendable {
         self.sourceIPv4 = sourceIPv4
         self.sourceIPv6 = sourceIPv6
         for _ in 0..<rangeCount {
-            guard let first = reader.take(UInt16.self), let last = reader.take(UInt16.self), first <= last else {
-                return nil
-            }
-            hostAccess.append(PortRange(first, last))
+            guard let first = reader.take(UInt16.self), let last = reader.take(UInt16.self), first <= last,
+                let address = reader.takeOptionalAddress()
+            else { return nil }
+            hostAccess.append(HostAccess(first, last, at: address))
         }
         guard let serverCount = reader.take(UInt8.self) else { return nil }
         for _ in 0..<serverCount {

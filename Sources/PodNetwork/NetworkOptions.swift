@@ -3,7 +3,7 @@ import LinuxSystem
 import NetControl
 
 /// `--network` with options, as Podman's users write them: `slirp4netns:mtu=1500,allow_host_loopback=true`,
-/// `pasta:--mtu,1500,-T,8080`, `private:host-access=5432`.
+/// `pasta:--mtu,1500,-T,8080`, `private:host-access=5432`, `private:host-access=192.168.1.5:5432`.
 ///
 /// All three names make the same network; each takes its own spelling of what that network can do. An option that asks
 /// for something else is an error, because a container that runs without it would surprise later.
@@ -25,6 +25,8 @@ public enum NetworkOptions {
             return settings
         }
         for (key, values) in try pairs(fields, kind) { try apply(kind, key, values, to: &settings) }
+        // At the end: the pod's own network may be named after them.
+        try HostAccessOption.check(settings)
         return settings
     }
 
@@ -37,7 +39,9 @@ public enum NetworkOptions {
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             if parts.count == 2 {
                 result.append((parts[0], [parts[1]]))
-            } else if let last = result.indices.last, result[last].key == "host-access", ports(field) != nil {
+            } else if let last = result.indices.last, result[last].key == "host-access",
+                HostAccessOption.isAccess(field)
+            {
                 result[last].values.append(field)
             } else {
                 throw PodNetworkError("invalid \(kind) network option \"\(field)\": must be in the form key=value")
@@ -57,13 +61,7 @@ public enum NetworkOptions {
         case "allow_host_loopback":
             settings.hostAccess = try flag(key, value) ? [.init(1, 65_535)] : []
         case "host-access":
-            for value in values {
-                guard let range = ports(value) else {
-                    throw PodNetworkError(
-                        "invalid host-access port \"\(value)\": must be PORT or FIRST-LAST, 1 to 65535")
-                }
-                settings.hostAccess.append(range)
-            }
+            for value in values { settings.hostAccess.append(try HostAccessOption.parse(value)) }
             if settings.hostAccess.count > 255 {
                 throw PodNetworkError("too many host-access ports: at most 255 ranges")
             }
@@ -114,7 +112,7 @@ public enum NetworkOptions {
             case "-T", "--tcp-ns", "-U", "--udp-ns":
                 let text = try value(option)
                 if text == "none" { break }
-                guard let range = ports(text) else {
+                guard let range = HostAccessOption.ports(text) else {
                     throw PodNetworkError(
                         "invalid port for \(option): \"\(text)\"; must be PORT or FIRST-LAST, or none")
                 }
@@ -157,14 +155,6 @@ public enum NetworkOptions {
             throw PodNetworkError("invalid \(key) \"\(text)\": must be an IPv\(isIPv4 ? 4 : 6) address of the host")
         }
         return address
-    }
-
-    private static func ports(_ text: String) -> OutboundConfiguration.PortRange? {
-        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) ?? 0 }
-        guard ends.count == 1 || ends.count == 2, let first = ends.first, let last = ends.last, first >= 1,
-            last >= first
-        else { return nil }
-        return .init(first, last)
     }
 
     /// The pod becomes .100 of the subnet, the gateway .2 and the name server .3, as in slirp4netns(1).

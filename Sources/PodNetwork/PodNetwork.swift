@@ -59,8 +59,8 @@ public struct PodNetworkSettings: Equatable, Sendable {
             address: IPAddress(high: 0xfd00 << 48, low: 0x100), prefixLength: 64,
             gateway: IPAddress(high: 0xfd00 << 48, low: 2), nameServer: IPAddress(high: 0xfd00 << 48, low: 3))
 
-        /// Ports of the host's loopback that the pod reaches at the gateway's address.
-        public var hostAccess: [OutboundConfiguration.PortRange] = []
+        /// What the pod reaches of the host.
+        public var hostAccess: [OutboundConfiguration.HostAccess] = []
         /// Source addresses of the pod's connections; nil: the host's routing decides.
         public var sourceIPv4: IPAddress?
         public var sourceIPv6: IPAddress?

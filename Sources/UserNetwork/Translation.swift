@@ -43,7 +43,13 @@ extension NetConfiguration {
 
     /// Name service and opened ports first, then the pod's network, which leads nowhere else, then the host.
     func policy(_ outbound: OutboundConfiguration, hostAddresses: [IPAddress]) -> DestinationPolicy {
-        var rules: [DestinationPolicy.Rule] = []
+        var rules = outbound.hostAccess.compactMap { access in
+            access.address.map { address in
+                DestinationPolicy.Rule(
+                    InternetPrefix(InternetAddress(address), address.isIPv4 ? 32 : 128), .allow,
+                    protocols: [.tcp, .udp], ports: access.first...access.last)
+            }
+        }
         let families = [
             (podIPv4, gatewayIPv4, outbound.nameServerIPv4, Int(outbound.prefixLengthIPv4)) as FamilyAddresses?,
             podIPv6.flatMap { pod in
@@ -58,8 +64,8 @@ extension NetConfiguration {
             rules.append(
                 .init(server, .allow, protocols: [.tcp, .udp], ports: Self.nameService...Self.nameService))
             let host = InternetPrefix(InternetAddress(gateway), bits)
-            for range in outbound.hostAccess {
-                rules.append(.init(host, .allow, protocols: [.tcp, .udp], ports: range.first...range.last))
+            for access in outbound.hostAccess where access.address == nil {
+                rules.append(.init(host, .allow, protocols: [.tcp, .udp], ports: access.first...access.last))
             }
             rules.append(.init(server, .refuse))
             rules.append(.init(host, .refuse))

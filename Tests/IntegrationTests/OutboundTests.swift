@@ -14,7 +14,8 @@ extension Integration {
         private func hostService() throws -> UInt16 {
             let port = try freePort()
             try samara.succeed(
-                "run", "-d", "--name", "service", "-p", "127.0.0.1:\(port):80", "busybox", "sh", "-c",
+                "run", "-d", "--name", "service", "-p", "127.0.0.1:\(port):80", "-p", "[::1]:\(port):80", "busybox",
+                "sh", "-c",
                 "mkdir /w; echo reached >/w/index.html; exec httpd -f -p 80 -h /w")
             _ = try samara.waitForPage(port)
             return port
@@ -54,6 +55,12 @@ extension Integration {
             try samara.succeed("pod", "create", "--name", "out", "--network", "private:host-access=\(port)")
             let result = try fetch(["--pod", "out"], "10.0.2.2", port)
             #expect(result.stdout == "reached\n", "\(result)")
+            // The host's own curl, over both families.
+            let curl = try samara.run(
+                "run", "--rm", "--pod", "out", "-v", "/usr:/usr:ro", "-v", "/lib:/lib:ro", "-v", "/lib64:/lib64:ro",
+                "busybox", "/usr/bin/curl", "-sS", "--noproxy", "*", "http://10.0.2.2:\(port)/",
+                "http://[fd00::2]:\(port)/")
+            #expect(curl.stdout == "reached\nreached\n", "\(curl)")
         }
 
         @Test func namesAreAskedOfThePodsOwnServer() throws {
@@ -75,6 +82,7 @@ extension Integration {
             ("private:mtu=70000", "invalid MTU \"70000\""),
             ("pasta:--no-such", "has no meaning for samara's network"),
             ("private:host-access=0", "invalid host-access port \"0\""),
+            ("private:host-access=127.0.0.1:80", "the host's loopback is reached at the gateway; give the port alone"),
             ("slirp4netns:cidr=::1/64", "invalid cidr"),
         ]
 

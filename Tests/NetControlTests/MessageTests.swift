@@ -11,7 +11,7 @@ import Testing
         var outbound = OutboundConfiguration(
             nameServerIPv4: IPAddress(ipv4: 0x0a00_0203), nameServerIPv6: IPAddress(high: 0xfd00 << 48, low: 3))
         outbound.mtu = 1500
-        outbound.hostAccess = [.init(80, 80), .init(8000, 8999)]
+        outbound.hostAccess = [.init(80, 80), .init(8000, 8999, at: IPAddress(ipv4: 0xc0a8_0105))]
         outbound.sourceIPv4 = IPAddress(ipv4: 0xc000_0201)
         outbound.nameServers = [IPAddress(ipv4: 0x7f00_0035)]
         return outbound

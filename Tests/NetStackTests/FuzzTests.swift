@@ -9,10 +9,16 @@ import Testing
     /// What the harness is fed with.
     enum Target: String, CaseIterable, Sendable {
         case noise, traffic, names
+
+        /// All, or the one that SAMARA_FUZZ_TARGET names: long runs have a process for each.
+        static var wanted: [Self] {
+            let name = ProcessInfo.processInfo.environment["SAMARA_FUZZ_TARGET"]
+            return allCases.filter { name == nil || name == $0.rawValue }
+        }
     }
 
     /// Random seeds for as long as SAMARA_FUZZ_SECONDS says, by default a second each.
-    @Test(arguments: Target.allCases) func randomSeeds(_ target: Target) {
+    @Test(arguments: Target.wanted) func randomSeeds(_ target: Target) {
         let wanted = ProcessInfo.processInfo.environment["SAMARA_FUZZ_SECONDS"].flatMap(Double.init) ?? 1
         let deadline = ContinuousClock.now + .seconds(wanted)
         var inputs = 0

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import CloseMatrix
 import LinuxSystem
 import SystemPackage
 
 /// What runs in the pod.
 enum OutboundChecks {
-    static func run() {
+    static func run(_ host: HostSockets) {
         let families = [OutboundProbe.remoteIPv4, OutboundProbe.remoteIPv6]
         for remote in families {
             Check.noError("streams to \(remote)") { try streams(remote) }
             Check.noError("datagrams to \(remote)") { try datagrams(remote) }
         }
         Check.noError("errors") { try errors() }
-        Check.noError("many") { try manyConnections() }
+        Check.noError("many") { try manyConnections(host) }
         Check.noError("echo") { try ping() }
         Check.noError("names") { try names() }
-        Check.noError("policy") { try policy() }
+        CloseChecks.run(host)
     }
 
     /// A blocking socket with 10 s for everything.
@@ -106,16 +107,26 @@ enum OutboundChecks {
             "an unreachable network of IPv6")
     }
 
-    private static func manyConnections() throws {
-        var sockets: [OwnedFDBox] = []
-        for _ in 0..<500 { sockets.append(OwnedFDBox(try dial(OutboundProbe.remoteIPv4, RemoteServices.echo))) }
-        for (index, socket) in sockets.enumerated() {
+    /// Five thousand at once, each with a question and an answer of its own.
+    private static func manyConnections(_ host: HostSockets) throws {
+        _ = Confinement.raiseDescriptorLimit()
+        var pairs: [(client: OwnedFDBox, server: Peer)] = []
+        for _ in 0..<5000 {
+            let client = try dial(OutboundProbe.remoteIPv4, HostSockets.port)
+            pairs.append((OwnedFDBox(client), try host.accept(isIPv4: true)))
+        }
+        for (index, pair) in pairs.enumerated() {
             let line = Array("\(index)".utf8)
-            _ = send(socket.fd.raw, line, line.count, 0)
+            _ = send(pair.client.fd.raw, line, line.count, 0)
         }
-        for (index, socket) in sockets.enumerated() {
-            Check.equal(text(socket.fd.raw), "\(index)", "connection \(index)")
+        var wrong = 0
+        for (index, pair) in pairs.enumerated() {
+            _ = waitReadable(pair.server.fd.raw)
+            pair.server.read()
+            pair.server.write("\(pair.server.text) of \(index)")
         }
+        for (index, pair) in pairs.enumerated() where text(pair.client.fd.raw) != "\(index) of \(index)" { wrong += 1 }
+        Check.equal(wrong, 0, "wrong answers on \(pairs.count) connections")
     }
 
     private static func ping() throws {
@@ -125,11 +136,13 @@ enum OutboundChecks {
             let socket = try Datagrams.makePing(family: address.isIPv4 ? AF_INET : AF_INET6)
             var request = [UInt8](repeating: 0x61, count: 64)
             request.replaceSubrange(0..<8, with: [address.isIPv4 ? 8 : 128, 0, 0, 0, 0, 0, 0, 9])
-            let answer = exchange(socket.raw, request, SocketAddress(address, port: 0), 3000)
-            // The answer's port is the identifier.
-            var peer = SocketAddress(address, port: 0)
-            peer.port = try Socket.localAddress(socket.raw).port
-            Check.equal(answer?.count ?? pingLength(socket.raw), 64, "echo of \(address)")
+            // The end of thousands of connections just now may have filled the tap's queue: a datagram may be lost.
+            var length = 0
+            for _ in 0..<3 where length <= 0 {
+                _ = request.withUnsafeBytes { Datagrams.send(socket.raw, $0, to: SocketAddress(address, port: 0)) }
+                if waitReadable(socket.raw, milliseconds: 1000) { length = pingLength(socket.raw) }
+            }
+            Check.equal(length, 64, "echo of \(address)")
         }
     }
 
@@ -163,32 +176,6 @@ enum OutboundChecks {
         var answer: [UInt8]?
         for _ in 0..<50 where answer == nil { answer = exchange(socket.raw, query, server, 100) }
         Check.equal(answer, query, "the server of the new resolv.conf")
-    }
-
-    /// Every spelling of the host is refused, but for the one port that was opened.
-    private static func policy() throws {
-        let mapped = IPAddress(high: 0, low: 0x7f00_0001)
-        let closed: [IPAddress] = [
-            OutboundProbe.hostIPv4, OutboundProbe.hostIPv6, IPAddress(ipv4: 0xa9fe_a9fe), mapped,
-            IPAddress(high: 0x0064_ff9b << 32, low: 0x7f00_0001), IPAddress(high: 0xfd00 << 48, low: 0x77),
-            IPAddress(ipv4: 0x0a00_0277),
-        ]
-        for address in closed {
-            let error = connectError(address, RemoteServices.echo)
-            Check.equal(error != nil && error != .timedOut, true, "TCP to \(address): \(String(describing: error))")
-            let socket = try Socket.make(family: address.isIPv4 ? AF_INET : AF_INET6, .udp)
-            let answer = exchange(socket.raw, [1], SocketAddress(address, port: RemoteServices.echo), 50)
-            Check.equal(answer, nil, "UDP to \(address)")
-        }
-        for address in [OutboundProbe.gatewayIPv4, OutboundProbe.gatewayIPv6] {
-            let open = try dial(address, RemoteServices.echo)
-            _ = send(open.raw, "open", 4, 0)
-            Check.equal(text(open.raw), "open", "the opened port at \(address)")
-            Check.equal(connectError(address, RemoteServices.sink), .connectionRefused, "another port at \(address)")
-        }
-        for address in [OutboundProbe.nameServerIPv4, OutboundProbe.nameServerIPv6] {
-            Check.equal(connectError(address, RemoteServices.echo), .connectionRefused, "another port at \(address)")
-        }
     }
 }
 

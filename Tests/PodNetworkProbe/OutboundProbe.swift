@@ -8,7 +8,8 @@ import SystemPackage
 
 /// The real samara-net as a pod's way out: services in a "host" namespace, clients in a pod nested in it.
 ///
-///     host   lo with 192.0.2.1 and 2001:db8::1 (its own), 203.0.113.0/24 and 2001:db8:1::/64 (others, by a local route)
+///     host   lo with 192.0.2.1 and 2001:db8::1 (its own); 203.0.113.0/24, 2001:db8:1::/64 and 169.254.0.0/16 (others, by
+///            local routes)
 ///     pod    behind samara-net
 enum OutboundProbe {
     static let hostIPv4 = IPAddress(ipv4: 0xc000_0201)
@@ -25,8 +26,34 @@ enum OutboundProbe {
             try enterHost()
             let services = try RemoteServices.start()
             defer { end(services) }
-            try withPod(samaraNet, mtu: mtu, hostAccess: [.init(RemoteServices.echo, RemoteServices.echo)]) {
-                OutboundChecks.run()
+            let host = try HostSockets()
+            defer { host.end() }
+            try withPod(samaraNet, mtu: mtu, hostAccess: []) { OutboundChecks.run(host) }
+        }
+    }
+
+    /// A pod for each thing that can be opened, and one with nothing.
+    static func policy(samaraNet: String) {
+        Check.noError("policy") {
+            try enterHost()
+            let services = try RemoteServices.start()
+            defer { end(services) }
+            for opening in [nil] + PolicyChecks.openings {
+                try withPod(samaraNet, mtu: 65520, hostAccess: opening.map { [$0] } ?? []) {
+                    Check.noError("policy") { try PolicyChecks.run(opening) }
+                }
+            }
+        }
+    }
+
+    /// The programs that people use.
+    static func programs(samaraNet: String) {
+        Check.noError("programs") {
+            try enterHost()
+            let services = try RemoteServices.start()
+            defer { end(services) }
+            try withPod(samaraNet, mtu: 65520, hostAccess: [.init(RemoteServices.web, RemoteServices.web)]) {
+                Check.noError("programs") { try ProgramChecks.run() }
             }
         }
     }
@@ -60,14 +87,16 @@ enum OutboundProbe {
         }
     }
 
-    /// For looking and measuring by hand: runs `inside` in the pod, with `outside` beside it in the host's namespace.
-    static func shell(samaraNet: String, mtu: UInt32, outside: String, inside: String) {
+    /// For looking and measuring by hand: runs `inside` in the pod, with `outside` beside it in the host's namespace. Plain: over
+    /// a tap without offloads, so that every frame is a packet of a wire with all its checksums.
+    static func shell(samaraNet: String, mtu: UInt32, outside: String, inside: String, plain: Bool) {
         Check.noError("shell") {
             try enterHost()
             let server = try spawn("/bin/sh", ["-c", outside], [])
             defer { end(server) }
             _ = usleep(300_000)
-            try withPod(samaraNet, mtu: mtu, hostAccess: [.init(1, 65535)]) {
+            let relay = plain ? LossyRelay(loss: 0, seed: 1, completesChecksums: true) : nil
+            try withPod(samaraNet, mtu: mtu, hostAccess: [.init(1, 65535)], relay: relay) {
                 _ = try? Process.wait(pid: spawn("/bin/sh", ["-c", inside], []))
             }
         }
@@ -85,13 +114,14 @@ enum OutboundProbe {
         // 255 is the table of local routes: RT_TABLE_LOCAL.
         routes.addLocalRoute(IPAddress(ipv4: 0xcb00_7100), prefixLength: 24, index: 1, table: 255)
         routes.addLocalRoute(IPAddress(high: 0x2001_0db8_0001_0000, low: 0), prefixLength: 64, index: 1, table: 255)
+        routes.addLocalRoute(IPAddress(ipv4: 0xa9fe_0000), prefixLength: 16, index: 1, table: 255)
         try NetlinkSocket().perform(routes)
         // Ping sockets for this namespace's only group.
         try? File.write("/proc/sys/net/ipv4/ping_group_range", Array("0 0".utf8), flags: 0)
     }
 
     private static func withPod(
-        _ samaraNet: String, mtu: UInt32, hostAccess: [OutboundConfiguration.PortRange], relay: LossyRelay? = nil,
+        _ samaraNet: String, mtu: UInt32, hostAccess: [OutboundConfiguration.HostAccess], relay: LossyRelay? = nil,
         nameServers: [IPAddress] = [IPAddress(ipv4: 0x7f00_0035)],
         _ body: () -> Void
     ) throws {

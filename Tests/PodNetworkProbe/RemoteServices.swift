@@ -3,77 +3,6 @@ import CLinux
 import LinuxSystem
 import SystemPackage
 
-/// A stream that both ends can make: a block of 65,521 octets (a prime, so that no frame size divides it) over and over.
-struct Pattern {
-    static let period = 65_521
-    let bytes: [UInt8]
-
-    init() {
-        var state: UInt64 = 0x9e37_79b9_7f4a_7c15
-        bytes = (0..<(2 * Self.period)).map { index in
-            if index == Self.period { state = 0x9e37_79b9_7f4a_7c15 }
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return UInt8(truncatingIfNeeded: state)
-        }
-    }
-
-    /// Sends what a non-blocking socket takes of the octets from `first` on; 0 when it is full, -1 when it is broken.
-    func sendSome(_ socket: Int32, from first: Int, atMost count: Int) -> Int {
-        let length = min(Self.period, count)
-        if length == 0 { return 0 }
-        let sent = bytes.withUnsafeBytes {
-            CLinux.send(
-                socket, $0.baseAddress.map { $0 + first % Self.period }, length, Int32(samara_msg_nosignal))
-        }
-        return sent < 0 && lastErrno() == .wouldBlock ? 0 : sent
-    }
-
-    /// Sends the octets 0..<count.
-    func send(_ socket: Int32, _ count: Int) -> Bool {
-        var offset = 0
-        while offset < count {
-            let start = offset % Self.period
-            let length = min(Self.period, count - offset)
-            let sent = bytes.withUnsafeBytes {
-                CLinux.send(socket, $0.baseAddress.map { $0 + start }, length, Int32(samara_msg_nosignal))
-            }
-            if sent <= 0 { return false }
-            offset += sent
-        }
-        return true
-    }
-
-    /// Receives until the end; the number of octets, or nil at the first wrong one.
-    func receive(_ socket: Int32) -> Int? {
-        var stall: UInt64 = 0
-        return receive(socket, atMost: .max, longestStall: &stall)
-    }
-
-    /// As above, up to a number of octets; the longest time in milliseconds without any.
-    func receive(_ socket: Int32, atMost limit: Int, longestStall: inout UInt64) -> Int? {
-        var buffer = [UInt8](repeating: 0, count: Self.period)
-        var offset = 0
-        while offset < limit {
-            let began = MonotonicClock.milliseconds
-            let count = recv(socket, &buffer, min(buffer.count, limit - offset), 0)
-            longestStall = max(longestStall, MonotonicClock.milliseconds - began)
-            if count <= 0 { return count == 0 ? offset : nil }
-            let start = offset % Self.period
-            let isEqual = bytes.withUnsafeBytes { expected in
-                buffer.withUnsafeBytes { actual in
-                    guard let left = actual.baseAddress, let right = expected.baseAddress else { return false }
-                    return memcmp(left, right + start, count) == 0
-                }
-            }
-            if !isEqual { return nil }
-            offset += count
-        }
-        return offset
-    }
-}
-
 /// What the pod's clients talk to.
 enum RemoteServices {
     static let echo: UInt16 = 7001
@@ -83,6 +12,8 @@ enum RemoteServices {
     static let source: UInt16 = 7003
     /// Reads one octet, says "abc" and resets.
     static let reset: UInt16 = 7004
+    /// HTTP: one page.
+    static let web: UInt16 = 7005
     static let closed: UInt16 = 7009
     nonisolated(unsafe) static var volume = 100 << 20
 
@@ -97,12 +28,13 @@ enum RemoteServices {
 
     private static func serve() throws {
         let any = IPAddress.anyIPv6
-        let streams = try [echo, sink, source, reset].map { try Service.stream(any, $0).release() }
+        let streams = try [echo, sink, source, reset, web].map { try Service.stream(any, $0).release() }
         let names = IPAddress(ipv4: 0x7f00_0035)
         let nameStream = try Service.stream(names, 53).release()
         let datagrams = try [
-            (OutboundProbe.remoteIPv4, echo), (OutboundProbe.remoteIPv6, echo), (IPAddress(ipv4: 0x7f00_0001), echo),
-            (names, 53),
+            (OutboundProbe.remoteIPv4, echo), (OutboundProbe.remoteIPv6, echo), (.loopbackIPv4, echo),
+            (.loopbackIPv6, echo), (OutboundProbe.hostIPv4, echo), (OutboundProbe.hostIPv6, echo),
+            (PolicyChecks.metadata, echo), (PolicyChecks.linkLocal, echo), (names, 53),
         ].map { address, port in
             let socket = try Socket.make(family: address.isIPv4 ? AF_INET : AF_INET6, .udp)
             // An address by route only: IPv6 binds to it when told to.
@@ -130,13 +62,13 @@ enum RemoteServices {
                         Datagrams.receive(entry.fd, into: $0, from: &peer, segmentSize: &segment)
                     }
                     guard case .bytes(let count) = received else { continue }
-                    _ = buffer.withUnsafeBytes {
-                        Datagrams.send(entry.fd, UnsafeRawBufferPointer(rebasing: $0[..<count]), to: peer)
-                    }
+                    let answer = NameAnswer.to(buffer[..<count]) ?? Array(buffer[..<count])
+                    _ = answer.withUnsafeBytes { Datagrams.send(entry.fd, $0, to: peer) }
                 } else {
                     let count = recv(entry.fd, &buffer, buffer.count, Int32(samara_msg_dontwait))
                     if count > 0 {
-                        _ = send(entry.fd, buffer, count, Int32(samara_msg_nosignal))
+                        let answer = NameAnswer.toStream(buffer[..<count]) ?? Array(buffer[..<count])
+                        _ = send(entry.fd, answer, answer.count, Int32(samara_msg_nosignal))
                     } else if count == 0 || lastErrno() != .wouldBlock {
                         _ = close(entry.fd)
                         echoes.removeAll { $0 == entry.fd }
@@ -159,6 +91,11 @@ enum RemoteServices {
             let text = Array("\(Pattern().receive(accepted) ?? -1)".utf8)
             _ = send(accepted, text, text.count, 0)
         case streams[2]: _ = Pattern().send(accepted, volume)
+        case streams[4]:
+            var request = [UInt8](repeating: 0, count: 4096)
+            _ = recv(accepted, &request, request.count, 0)
+            let page = Array("HTTP/1.0 200 OK\r\nContent-Length: 8\r\n\r\nreached\n".utf8)
+            _ = send(accepted, page, page.count, 0)
         default:
             // A reset that overtakes the client's connect would be that connect's failure.
             var byte: UInt8 = 0
@@ -168,5 +105,31 @@ enum RemoteServices {
         }
         _ = close(accepted)
         Process.exitNow(0)
+    }
+}
+
+/// A name server that knows one answer: every name is the host's own address, 192.0.2.1.
+enum NameAnswer {
+    /// Nil for what is no query: RFC 1035 section 4.1.
+    static func to(_ query: ArraySlice<UInt8>) -> [UInt8]? {
+        let query = Array(query)
+        guard query.count > 16, query[2] & 0x80 == 0, query[4] == 0, query[5] == 1 else { return nil }
+        var end = 12
+        while end < query.count, query[end] != 0 { end += Int(query[end]) + 1 }
+        end += 5
+        guard end <= query.count else { return nil }
+        let header = [query[0], query[1], 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]
+        let record: [UInt8] = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4] + OutboundProbe.hostIPv4.bytes
+        return header + query[12..<end] + record
+    }
+
+    /// As above, with the length in front that TCP has.
+    static func toStream(_ query: ArraySlice<UInt8>) -> [UInt8]? {
+        let query = Array(query)
+        guard query.count > 2, Int(query[0]) << 8 | Int(query[1]) == query.count - 2, let answer = to(query[2...])
+        else {
+            return nil
+        }
+        return [UInt8(answer.count >> 8), UInt8(answer.count & 255)] + answer
     }
 }

@@ -15,6 +15,8 @@ case "outbound":
     OutboundProbe.run(
         samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "",
         mtu: CommandLine.arguments.count > 3 ? UInt32(CommandLine.arguments[3]) ?? 65520 : 65520)
+case "policy": OutboundProbe.policy(samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "")
+case "programs": OutboundProbe.programs(samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "")
 case "resolvers": OutboundProbe.resolvers(samaraNet: CommandLine.arguments.count > 2 ? CommandLine.arguments[2] : "")
 case "lossy":
     // SAMARA-NET LOSS MEBIBYTES SEED
@@ -27,13 +29,17 @@ case "lossy":
     }
 case "shell":
     let given = CommandLine.arguments
-    if given.count == 6, let mtu = UInt32(given[3]) {
-        OutboundProbe.shell(samaraNet: given[2], mtu: mtu, outside: given[4], inside: given[5])
+    if given.count == 6 || given.count == 7 && given[6] == "plain", let mtu = UInt32(given[3]) {
+        OutboundProbe.shell(
+            samaraNet: given[2], mtu: mtu, outside: given[4], inside: given[5], plain: given.count == 7)
     } else {
-        Check.fail("usage: PodNetworkProbe shell SAMARA-NET MTU OUTSIDE INSIDE")
+        Check.fail("usage: PodNetworkProbe shell SAMARA-NET MTU OUTSIDE INSIDE [plain]")
     }
 case "confinement": ConfinementProbe.run()
 case "allocations": AllocationProbe.run()
-default: Check.fail("usage: PodNetworkProbe recipe|none|process|confinement|allocations|outbound [samara-net [MTU]]")
+default:
+    Check.fail(
+        "usage: PodNetworkProbe recipe|none|process|confinement|allocations|outbound|policy|programs|resolvers|lossy|shell [samara-net [...]]"
+    )
 }
 Process.exitNow(Check.failures == 0 ? 0 : 1)

@@ -18,12 +18,18 @@ import Testing
 
     @Test func resolversAreFollowed() throws { try run(["resolvers"]) }
 
-    /// One frame in a hundred lost, one repeated and one late, each way, over a tap without offloads. `PodNetworkProbe lossy
-    /// SAMARA-NET 10 1024 SEED` is the long one.
+    /// Each spelling of the host that a pod's kernel sends anywhere, refused and opened one by one.
+    @Test func theHostIsReachedWhereItIsOpened() throws { try run(["policy"]) }
+
+    @Test func programsFindTheirWay() throws { try run(["programs"]) }
+
+    /// One frame in a hundred lost, one repeated and one late, each way, over a tap without offloads. Megabytes by default;
+    /// SAMARA_FULL_SIZE makes it a gibibyte each way.
     @Test func lossyLink() throws {
         let seed = UInt64.random(in: 1...999_999)
+        let mebibytes = ProcessInfo.processInfo.environment["SAMARA_FULL_SIZE"] == nil ? "4" : "1024"
         print("ProbeTests.lossyLink seed \(seed)")
-        try run(["lossy"], after: ["10", "4", "\(seed)"])
+        try run(["lossy"], after: ["10", mebibytes, "\(seed)"])
     }
 
     private func run(_ name: [String], after: [String] = []) throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import CloseMatrix
 import LinuxSystem
 import NetControl
 import PodNetwork
@@ -65,58 +66,6 @@ final class ForwarderHarness {
         }
         return try condition()
     }
-}
-
-/// A non-blocking TCP socket of a test.
-final class Peer {
-    let fd: OwnedFD
-    private(set) var received: [UInt8] = []
-    private(set) var isAtEnd = false
-    private(set) var error: Errno?
-
-    init(_ fd: consuming OwnedFD) { self.fd = fd }
-
-    /// Connects to the host's loopback.
-    convenience init(to port: UInt16, ipv6: Bool = false) throws {
-        let address = ipv6 ? IPAddress(high: 0, low: 1) : IPAddress(ipv4: 0x7f00_0001)
-        let socket = try Socket.make(family: ipv6 ? AF_INET6 : AF_INET, .tcp)
-        if case .failed(let error) = Socket.connect(socket.raw, SocketAddress(address, port: port)) { throw error }
-        self.init(socket)
-    }
-
-    /// Takes what is there.
-    func read(limit: Int = .max) {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
-        defer { buffer.deallocate() }
-        var left = limit
-        while left > 0, !isAtEnd, error == nil {
-            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(left, buffer.count)])
-            switch Transfer.receive(fd.raw, into: part) {
-            case .bytes(let count):
-                received.append(contentsOf: part[..<count])
-                left -= count
-            case .endOfFile: isAtEnd = true
-            case .failed(let error): self.error = error
-            case .wouldBlock: return
-            }
-        }
-    }
-
-    /// Forgets what was received.
-    func clear() { received.removeAll(keepingCapacity: true) }
-
-    /// Writes what fits and returns how much that was.
-    @discardableResult
-    func write(_ bytes: ArraySlice<UInt8>) -> Int {
-        bytes.withUnsafeBytes {
-            if case .bytes(let count) = Transfer.send(fd.raw, $0) { return count }
-            return 0
-        }
-    }
-
-    func write(_ text: String) { write(Array(text.utf8)[...]) }
-
-    var text: String { String(decoding: received, as: UTF8.self) }
 }
 
 /// A listening TCP socket of a test, as a service in the pod.
