@@ -98,8 +98,12 @@ public struct NetStatistics: Equatable, Sendable {
     public var sourceReplaced: UInt64 = 0
     /// IPv6 clients served by an IPv4-only service.
     public var ipv6ToIPv4: UInt64 = 0
-    /// Times that accepting stopped for want of descriptors or sockets.
-    public var acceptPauses: UInt64 = 0
+    /// Times that accepting stopped for want of descriptors or memory: the one to look at when clients have to wait.
+    public var acceptPausesDescriptors: UInt64 = 0
+    /// Because there were as many connections as there can be.
+    public var acceptPausesFlows: UInt64 = 0
+    /// For a moment, until sockets of the pod arrived.
+    public var acceptPausesSockets: UInt64 = 0
     public var udpActive: UInt64 = 0
     public var udpFlows: UInt64 = 0
     public var udpDatagramsUp: UInt64 = 0
@@ -120,10 +124,12 @@ public struct NetStatistics: Equatable, Sendable {
     public var outboundMappings: UInt64 = 0
     /// Datagrams and connections that the policy kept from the host.
     public var outboundProhibited: UInt64 = 0
+    /// Those that failed for want of descriptors or memory.
+    public var outboundShortages: UInt64 = 0
 
     public init() {}
 
-    static let fieldCount = 28
+    static let fieldCount = 31
 
     /// Every counter with its name, in declaration order.
     public var fields: [(name: String, value: UInt64)] {
@@ -132,13 +138,16 @@ public struct NetStatistics: Equatable, Sendable {
             ("tcpClosed", tcpClosed), ("tcpReset", tcpReset), ("tcpRefused", tcpRefused),
             ("tcpUnreachable", tcpUnreachable), ("tcpBytesUp", tcpBytesUp), ("tcpBytesDown", tcpBytesDown),
             ("tcpBytesSpliced", tcpBytesSpliced), ("sourcePortChanged", sourcePortChanged),
-            ("sourceReplaced", sourceReplaced), ("ipv6ToIPv4", ipv6ToIPv4), ("acceptPauses", acceptPauses),
-            ("udpActive", udpActive), ("udpFlows", udpFlows), ("udpDatagramsUp", udpDatagramsUp),
+            ("sourceReplaced", sourceReplaced), ("ipv6ToIPv4", ipv6ToIPv4),
+            ("acceptPausesDescriptors", acceptPausesDescriptors), ("acceptPausesFlows", acceptPausesFlows),
+            ("acceptPausesSockets", acceptPausesSockets), ("udpActive", udpActive), ("udpFlows", udpFlows),
+            ("udpDatagramsUp", udpDatagramsUp),
             ("udpDatagramsDown", udpDatagramsDown), ("udpDropped", udpDropped), ("pipes", pipes),
             ("tapFramesReceived", tapFramesReceived), ("tapFramesSent", tapFramesSent),
             ("outboundActive", outboundActive), ("outboundOpened", outboundOpened),
             ("outboundRefused", outboundRefused), ("outboundRetransmissions", outboundRetransmissions),
             ("outboundMappings", outboundMappings), ("outboundProhibited", outboundProhibited),
+            ("outboundShortages", outboundShortages),
         ]
     }
 
@@ -148,10 +157,12 @@ public struct NetStatistics: Equatable, Sendable {
         )
         (tcpRefused, tcpUnreachable, tcpBytesUp, tcpBytesDown) = (values[5], values[6], values[7], values[8])
         (tcpBytesSpliced, sourcePortChanged, sourceReplaced) = (values[9], values[10], values[11])
-        (ipv6ToIPv4, acceptPauses, udpActive, udpFlows) = (values[12], values[13], values[14], values[15])
-        (udpDatagramsUp, udpDatagramsDown, udpDropped) = (values[16], values[17], values[18])
-        (pipes, tapFramesReceived, tapFramesSent) = (values[19], values[20], values[21])
-        (outboundActive, outboundOpened, outboundRefused) = (values[22], values[23], values[24])
-        (outboundRetransmissions, outboundMappings, outboundProhibited) = (values[25], values[26], values[27])
+        (ipv6ToIPv4, acceptPausesDescriptors, acceptPausesFlows) = (values[12], values[13], values[14])
+        (acceptPausesSockets, udpActive, udpFlows) = (values[15], values[16], values[17])
+        (udpDatagramsUp, udpDatagramsDown, udpDropped) = (values[18], values[19], values[20])
+        (pipes, tapFramesReceived, tapFramesSent) = (values[21], values[22], values[23])
+        (outboundActive, outboundOpened, outboundRefused) = (values[24], values[25], values[26])
+        (outboundRetransmissions, outboundMappings) = (values[27], values[28])
+        (outboundProhibited, outboundShortages) = (values[29], values[30])
     }
 }

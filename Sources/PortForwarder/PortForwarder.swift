@@ -71,8 +71,8 @@ public struct PortForwarder: ~Copyable {
     var waitingFlows = ValueQueue()
     var counters = NetStatistics()
     var isAcceptPaused = false
-    /// For counting pauses rather than looks.
-    var wasAcceptBlocked = false
+    /// What accepting waited for at the last look.
+    var lastObstacle: AcceptObstacle?
     var retryTimer = TimerID.none
     /// Descriptors that flows may use.
     let descriptorBudget: Int

@@ -83,6 +83,8 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     var hasOutput = false
     /// First of the connections with bytes to be taken off, linked by `nextAcknowledged`.
     var acknowledged: UInt32 = .max
+    /// Connections and datagrams that failed for want of descriptors or memory.
+    var shortages: UInt64 = 0
     /// Mapping sockets with datagrams waiting beyond their quota.
     var readyMappings = ValueQueue()
     /// The kernel peeks at an offset by itself, by family.
@@ -155,5 +157,6 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
             stack.count(of: .tcpRetransmissions) + stack.count(of: .tcpFastRetransmissions)
         statistics.outboundMappings = UInt64(stack.mappingCount)
         statistics.outboundProhibited = stack.count(of: .dropPolicy)
+        statistics.outboundShortages = shortages
     }
 }

@@ -155,12 +155,14 @@ extension Integration {
             }
         }
 
-        @Test func twentyMegabytesArriveUnchanged() throws {
+        /// Twenty megabytes each way, a gibibyte at full size.
+        @Test func bulkArrivesUnchanged() throws {
             let port = try freePort()
             let folder = try samara.folder("www")
-            var random = SeededGenerator(announcing: "twenty megabytes")
-            var data = Data(capacity: 20_000_000)
-            for _ in 0..<2_500_000 { withUnsafeBytes(of: random.next()) { data.append(contentsOf: $0) } }
+            var random = SeededGenerator(announcing: "bulk")
+            let words = FullSize.amount(2_500_000, 1 << 27)
+            var data = Data(capacity: 8 * words)
+            for _ in 0..<words { withUnsafeBytes(of: random.next()) { data.append(contentsOf: $0) } }
             try data.write(to: URL(fileURLWithPath: folder + "/big"))
             try samara.succeed("pod", "create", "--name", "mypod", "-p", "\(port):80", "-p", "\(port + 1):7")
             try samara.succeed(
@@ -201,6 +203,24 @@ extension Integration {
                 // The open connection ends with the pod.
                 #expect((try? open.receiveAll())?.isEmpty ?? true)
             }
+        }
+
+        /// All or none, and the error says which port, why, and who has it: here this process.
+        @Test func aTakenPortIsNamedWithItsHolder() throws {
+            let (free, taken) = (try freePort(), try freePort())
+            let holder = try Socket.bind("0.0.0.0", taken)
+            let ports = ["-p", "\(free):80", "-p", "\(taken):81"]
+            let name = try String(contentsOfFile: "/proc/self/comm", encoding: .utf8).dropLast()
+            let sentence =
+                "cannot publish port \(taken)/tcp on 0.0.0.0: address already in use (held by process \(getpid()) (\(name)))"
+            let alone = try samara.run(["run", "-d"] + ports + ["busybox", "sleep", "100"])
+            #expect(alone.status == 126 && alone.stderr.contains(sentence), "\(alone)")
+            try samara.succeed("pod", "create", "--name", "mypod", "-p", "\(free):80", "-p", "\(taken):81")
+            let inPod = try samara.run("run", "-d", "--pod", "mypod", "busybox", "sleep", "100")
+            #expect(inPod.status != 0 && inPod.stderr.contains(sentence), "\(inPod)")
+            _ = try Socket.bind("0.0.0.0", free)
+            #expect(HostProcess.all(titled: "samara-net: mypod").isEmpty)
+            withExtendedLifetime(holder) {}
         }
 
         @Test func podsHaveTheirOwnPorts() throws {

@@ -124,6 +124,46 @@ private final class DatagramPeer {
         #expect(harness.statistics.udpFlows == 40)
     }
 
+    /// A client that was answered is remembered for longer than one that was not; each datagram begins the time anew.
+    @Test func flowsEndWhenTheyAreNotUsed() throws {
+        let harness = try ForwarderHarness()
+        let service = try DatagramPeer()
+        let client = try DatagramPeer()
+        client.send("x", to: try harness.publish(service.port, .udp))
+        var received: (text: String, source: sockaddr_in6)?
+        #expect(
+            try harness.pump {
+                received = received ?? service.receive(); return received != nil
+            })
+        let token = PortForwarder.token(
+            .datagramTimer, slot: 0, generation: harness.forwarder.datagrams.flows.generation(0))
+        func pass(_ milliseconds: UInt64) {
+            harness.forwarder.datagrams.flows[0].lastActive -= milliseconds
+            harness.forwarder.expire(token)
+        }
+        var source = try #require(received?.source)
+        service.send("answer", &source)
+        #expect(
+            try harness.pump {
+                client.receive() != nil
+            })
+        pass(DatagramFlow.unrepliedTimeout + 1)
+        #expect(harness.statistics.udpActive == 1)
+        pass(DatagramFlow.repliedTimeout)
+        #expect(harness.statistics.udpActive == 0)
+        // The next one is a new flow, which nobody answers.
+        client.send("y", to: harness.forwarder.listeners[0].published.hostPort)
+        #expect(
+            try harness.pump {
+                service.receive() != nil
+            })
+        let second = PortForwarder.token(
+            .datagramTimer, slot: 0, generation: harness.forwarder.datagrams.flows.generation(0))
+        harness.forwarder.datagrams.flows[0].lastActive -= DatagramFlow.unrepliedTimeout + 1
+        harness.forwarder.expire(second)
+        #expect(harness.statistics.udpActive == 0 && harness.statistics.udpFlows == 2)
+    }
+
     @Test func anIPv4OnlyServiceIsFoundByTheNextDatagram() throws {
         let harness = try ForwarderHarness()
         let service = try DatagramPeer()

@@ -5,17 +5,52 @@ import LinuxSystem
 import NetControl
 import SystemPackage
 
+extension Errno {
+    /// Of descriptors or memory, here or in the whole system: nothing is wrong with what was asked for.
+    package var isShortage: Bool {
+        switch self {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .noBufferSpace: true
+        default: false
+        }
+    }
+}
+
+/// What accepting has to wait for.
+enum AcceptObstacle: Equatable {
+    /// The end of a connection, for its descriptors.
+    case descriptors
+    /// The end of a connection, for its place in the table.
+    case flows
+    /// Sockets of the pod.
+    case sockets
+}
+
 extension PortForwarder {
     /// Connections accepted per turn, so that a flood of them does not starve the established ones.
     private static let acceptQuota = 64
     /// Connections accepted from one listener before the next one has its turn.
     private static let listenerQuota = 16
 
-    /// Whether accepting has to wait for a flow to end or for pod sockets to arrive.
-    var isAcceptBlocked: Bool {
-        isAcceptPaused || !waitingFlows.isEmpty || flows.isFull
-            || 2 * flows.count + datagrams.flows.count + 2 > descriptorBudget
-            || lacksSockets(.ipv4) || (configuration.podIPv6 != nil && lacksSockets(.ipv6))
+    var isAcceptBlocked: Bool { acceptObstacle != nil }
+
+    private var acceptObstacle: AcceptObstacle? {
+        if isAcceptPaused || 2 * flows.count + datagrams.flows.count + 2 > descriptorBudget { return .descriptors }
+        if flows.isFull { return .flows }
+        if !waitingFlows.isEmpty || lacksSockets(.ipv4) || (configuration.podIPv6 != nil && lacksSockets(.ipv6)) {
+            return .sockets
+        }
+        return nil
+    }
+
+    /// Counts pauses rather than looks.
+    private mutating func note(_ obstacle: AcceptObstacle) {
+        if obstacle == lastObstacle { return }
+        lastObstacle = obstacle
+        switch obstacle {
+        case .descriptors: counters.acceptPausesDescriptors += 1
+        case .flows: counters.acceptPausesFlows += 1
+        case .sockets: counters.acceptPausesSockets += 1
+        }
     }
 
     private func lacksSockets(_ family: KeeperRequest.Family) -> Bool {
@@ -26,13 +61,12 @@ extension PortForwarder {
     mutating func acceptConnections() {
         var quota = Self.acceptQuota
         while quota > 0, !readyListeners.isEmpty {
-            if isAcceptBlocked {
-                if !wasAcceptBlocked { counters.acceptPauses += 1 }
-                wasAcceptBlocked = true
+            if let acceptObstacle {
+                note(acceptObstacle)
                 askForSockets()
                 return
             }
-            wasAcceptBlocked = false
+            lastObstacle = nil
             guard let raw = readyListeners.popFirst() else { return }
             let token = EventToken(rawValue: raw)
             guard listeners.isCurrent(token.slot, token.generation) else { continue }
@@ -58,15 +92,13 @@ extension PortForwarder {
                 start(OwnedFD(raw), SocketAddress(raw: peer), published)
                 continue
             }
-            switch lastErrno() {
-            case .wouldBlock, .invalidArgument: return false
-            case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .noBufferSpace:
+            let error = lastErrno()
+            if error == .wouldBlock || error == .invalidArgument { return false }
+            if error.isShortage {
                 pauseAccepting()
                 return true
-            default:
-                // accept(2): an error of the connection that was waiting, not of the listener. The next one follows.
-                continue
             }
+            // accept(2): an error of the connection that was waiting, not of the listener. The next one follows.
         }
         return true
     }

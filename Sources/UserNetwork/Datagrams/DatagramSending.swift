@@ -32,6 +32,7 @@ extension UserNetwork {
         } catch {
             // The queue has said more exactly what a large datagram's limit is.
             if error == .messageTooLong { return }
+            if error.isShortage { shortages += 1 }
             stack.failDatagram(id, destination: destination, error: error.report ?? .portUnreachable, now: now)
         }
         hasOutput = true
@@ -121,6 +122,7 @@ extension UserNetwork {
             passErrors(id, record)
             if case .failed(let error) = Datagrams.send(record.pointee.descriptor, bytes, to: target) { throw error }
         } catch {
+            if error.isShortage { shortages += 1 }
             stack.failEcho(
                 id, destination: destination, sequence: sequence, error: error.report ?? .hostUnreachable, now: now)
         }

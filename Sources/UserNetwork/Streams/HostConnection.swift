@@ -70,7 +70,7 @@ extension UserNetwork {
                 record.pointee.flags.insert(.connecting)
             }
         } catch {
-            if isResolver { resolvers.failed(target.ip) }
+            if error.isShortage { shortages += 1 } else if isResolver { resolvers.failed(target.ip) }
             stack.refuseConnection(id, error: error.report, now: now)
         }
     }
