@@ -41,6 +41,8 @@ public struct Command<Context>: Sendable {
 public struct CommandDeclaration<Context>: Sendable {
     /// The work, given what was parsed; returns the exit status.
     public typealias Run = @Sendable (Context, ParsedArguments) throws -> Int32
+    /// The part of the work that needs what was parsed; returns the rest of it.
+    public typealias Prepare = @Sendable (Context, ParsedArguments) throws -> () throws -> Int32
 
     let description: String
     let usage: String
@@ -50,7 +52,7 @@ public struct CommandDeclaration<Context>: Sendable {
     let isInterspersed: Bool
     let version: String?
     let subcommands: [Command<Context>]
-    let run: Run?
+    let prepare: Prepare?
 
     /// A command that does something.
     ///
@@ -63,6 +65,16 @@ public struct CommandDeclaration<Context>: Sendable {
         description: String = "", usage: String = "", examples: [String] = [], flags: [Flag] = [],
         positional: PositionalLimit = .any, isInterspersed: Bool = true, run: @escaping Run
     ) {
+        self.init(
+            description: description, usage: usage, examples: examples, flags: flags, positional: positional,
+            isInterspersed: isInterspersed, prepare: { context, arguments in { try run(context, arguments) } })
+    }
+
+    /// A command that leaves processes behind, which would keep the memory of its flags as long as they live.
+    public init(
+        description: String = "", usage: String = "", examples: [String] = [], flags: [Flag] = [],
+        positional: PositionalLimit = .any, isInterspersed: Bool = true, prepare: @escaping Prepare
+    ) {
         self.description = description
         self.usage = usage
         self.examples = examples
@@ -71,7 +83,7 @@ public struct CommandDeclaration<Context>: Sendable {
         self.isInterspersed = isInterspersed
         self.version = nil
         self.subcommands = []
-        self.run = run
+        self.prepare = prepare
     }
 
     /// A command that only groups others.
@@ -101,7 +113,7 @@ public struct CommandDeclaration<Context>: Sendable {
         self.isInterspersed = true
         self.version = version
         self.subcommands = subcommands
-        self.run = nil
+        self.prepare = nil
     }
 }
 

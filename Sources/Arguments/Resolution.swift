@@ -10,9 +10,9 @@ public enum Resolution<Context>: Sendable {
 /// A selected command with its arguments.
 public struct Invocation<Context>: Sendable {
     public let arguments: ParsedArguments
-    private let work: CommandDeclaration<Context>.Run
+    private let work: CommandDeclaration<Context>.Prepare
 
-    init(arguments: ParsedArguments, work: @escaping CommandDeclaration<Context>.Run) {
+    init(arguments: ParsedArguments, work: @escaping CommandDeclaration<Context>.Prepare) {
         self.arguments = arguments
         self.work = work
     }
@@ -20,7 +20,10 @@ public struct Invocation<Context>: Sendable {
     /// The command's full name, e.g. `samara pod create`.
     public var path: String { arguments.commandPath }
 
-    public func run(_ context: Context) throws -> Int32 { try work(context, arguments) }
+    public func run(_ context: Context) throws -> Int32 { try prepare(context)() }
+
+    /// Does what needs the arguments and returns the rest, for a caller that lets go of this before.
+    public func prepare(_ context: Context) throws -> () throws -> Int32 { try work(context, arguments) }
 }
 
 extension Command {
@@ -40,12 +43,11 @@ extension Command {
         var parser = FlagParser(arguments, into: accepted, wantsHelp: wantsHelp)
         let help = HelpText(command: self, declaration: declaration, path: path, isRoot: outer == nil)
 
-        guard let run = declaration.run else {
+        guard let work = declaration.prepare else {
             try Self.addingHint(path) { () throws(ArgumentError) in _ = try parser.parseFlags() }
             if let word = parser.rest.first {
-                if let index = declaration.subcommands.indices.first(where: {
-                    declaration.subcommands[$0].answers(to: word)
-                }) {
+                // By index: iterating over an array of a generic type is looked up at run time.
+                for index in 0..<declaration.subcommands.count where declaration.subcommands[index].answers(to: word) {
                     let child = declaration.subcommands[index]
                     return try child.resolve(
                         parser.rest.dropFirst(), path: "\(path) \(child.name)", outer: parser.parsed,
@@ -71,7 +73,7 @@ extension Command {
         }
         if parser.wantsHelp { return .text(help.text()) }
         if let problem = declaration.positional.problem(with: parser.parsed) { throw ArgumentError(problem) }
-        return .invocation(Invocation(arguments: parser.parsed, work: run))
+        return .invocation(Invocation(arguments: parser.parsed, work: work))
     }
 
     /// Flag errors, unlike all others, point to the help of the command that was being parsed.

@@ -24,18 +24,8 @@ public func runCommandLine(_ arguments: [String]) -> Int32 {
     _ = Process.setFileModeMask(0o022)
     let session = Session(commandLine: arguments)
     do {
-        switch try rootCommand().resolve(Array(arguments.dropFirst())) {
-        case .text(let text):
-            try session.print(text)
-            return 0
-        case .invocation(let invocation):
-            if let problem = LogLevel.problem(with: invocation.arguments.string("log-level")) {
-                session.complain(problem)
-                return 1
-            }
-            if startsContainers(invocation.path) { try SelfProtection.ensure(arguments) }
-            return try invocation.run(session)
-        }
+        // Two steps: the flags' declarations go with the first one and are not in the memory of a monitor.
+        return try selectedWork(arguments, session)()
     } catch let error as ArgumentError {
         if let help = error.helpText { try? session.print(help) }
         session.complain("Error: \(error.message)")
@@ -46,6 +36,22 @@ public func runCommandLine(_ arguments: [String]) -> Int32 {
         let failure = Failure(error)
         session.complain("Error: \(failure.message)")
         return failure.exitCode
+    }
+}
+
+/// Parses the command line; what is returned remains to be done.
+private func selectedWork(_ arguments: [String], _ session: Session) throws -> () throws -> Int32 {
+    switch try rootCommand().resolve(Array(arguments.dropFirst())) {
+    case .text(let text):
+        try session.print(text)
+        return { 0 }
+    case .invocation(let invocation):
+        if let problem = LogLevel.problem(with: invocation.arguments.string("log-level")) {
+            session.complain(problem)
+            return { 1 }
+        }
+        if startsContainers(invocation.path) { try SelfProtection.ensure(arguments) }
+        return try invocation.prepare(session)
     }
 }
 

@@ -48,8 +48,7 @@ public final class Relay {
     var input = InputQueue(nil, isTerminal: false)
     /// The terminal's master, for window sizes.
     private(set) var terminal: Channel?
-    /// One frame: its kind, then a chunk. Frames from clients are received into it too.
-    let frame = UnsafeMutableRawBufferPointer.allocate(byteCount: AttachProtocol.frameSize, alignment: 16)
+    private var buffer: UnsafeMutableRawBufferPointer?
 
     /// `listener` is a listening SOCK_SEQPACKET unix socket for later clients, nil for none.
     public init(_ options: Options, log: LogWriter?, listener: consuming OwnedFD?) throws(MonitorError) {
@@ -66,7 +65,18 @@ public final class Relay {
         } catch { throw MonitorError("receive signals", "", error) }
     }
 
-    deinit { frame.deallocate() }
+    deinit { buffer?.deallocate() }
+
+    /// One frame: its kind, then a chunk. Frames from clients are received into it too.
+    ///
+    /// Made when it is needed first, which is after the memory of the launch was freed: at the end of the heap it would keep
+    /// the system from taking that back.
+    var frame: UnsafeMutableRawBufferPointer {
+        if let buffer { return buffer }
+        let made = UnsafeMutableRawBufferPointer.allocate(byteCount: AttachProtocol.frameSize, alignment: 16)
+        buffer = made
+        return made
+    }
 
     /// Adds the command that started the container; only such a client may hold the container back without limit.
     public func addForegroundClient(_ socket: consuming OwnedFD) {
@@ -83,6 +93,7 @@ public final class Relay {
         self.firstActivity = firstActivity
         quietEnd = MonotonicClock.signedMilliseconds + quietTime
         defer { self.firstActivity = nil }
+        _ = frame
         try open(&process.streams)
         if firstActivity == nil { for client in clients { greet(client) } }
         var status: ExitStatus?

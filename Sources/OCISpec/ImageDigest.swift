@@ -15,32 +15,25 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
     public let hex: String
 
     /// Takes 64 lowercase hexadecimal characters; nil for anything else.
-    public init?(hex: some StringProtocol) {
-        // Not generic over the text: unspecialized, each character would be a few calls through witnesses.
-        self.init(text: String(hex), prefix: 0)
+    ///
+    /// Not generic, as every start comes by here: what another module's generic function needs is looked up at run time,
+    /// and stays in memory.
+    public init?(hex: Substring) {
+        guard hex.utf8.count == 64, hex.utf8.allSatisfy(Digest.isLowercaseHexadecimal) else { return nil }
+        self.hex = String(hex)
     }
 
+    public init?(hex: String) { self.init(hex: hex[...]) }
+
     /// Takes `sha256:` followed by the hexadecimal form.
-    public init(_ text: some StringProtocol) throws(ImageSpecError) {
-        let text = String(text)
-        guard text.hasPrefix("sha256:"), let digest = Digest(text: text, prefix: 7) else {
+    public init(_ text: Substring) throws(ImageSpecError) {
+        guard text.utf8.starts(with: "sha256:".utf8), let digest = Digest(hex: text.dropFirst(7)) else {
             throw ImageSpecError("\"\(text)\" is not a SHA-256 digest (sha256: and 64 lowercase hexadecimal digits)")
         }
         self = digest
     }
 
-    /// The 64 digits behind `prefix` bytes.
-    private init?(text: String, prefix: Int) {
-        let bytes = text.utf8
-        guard bytes.count == prefix + 64 else { return nil }
-        let start = bytes.index(bytes.startIndex, offsetBy: prefix)
-        var index = start
-        while index != bytes.endIndex {
-            guard Digest.isLowercaseHexadecimal(bytes[index]) else { return nil }
-            bytes.formIndex(after: &index)
-        }
-        hex = prefix == 0 ? text : String(text[start...])
-    }
+    public init(_ text: String) throws(ImageSpecError) { try self.init(text[...]) }
 
     /// The digest a hash function gave; `bytes` are 32.
     public init(bytes: some Collection<UInt8>) {

@@ -86,6 +86,7 @@ public struct PartialImageReference: Equatable, Sendable {
             // Docker Hub's registry answers under two names; images have one.
             domain = first == "index.docker.io" ? "docker.io" : String(first)
             components.removeFirst()
+            rest = rest[first.endIndex...].dropFirst()
         }
         for component in components where !PartialImageReference.isPathComponent(component) {
             if PartialImageReference.isPathComponent(component.lowercased()[...]) {
@@ -93,7 +94,7 @@ public struct PartialImageReference: Equatable, Sendable {
             }
             throw invalid("\"\(component)\" is not a path component")
         }
-        path = components.joined(separator: "/")
+        path = String(rest)
         if domain == nil, digest == nil, tag == nil, Digest(hex: path) != nil {
             throw invalid("64 hexadecimal digits are an image id, not a name")
         }

@@ -68,6 +68,32 @@ private func tree(_ trace: Trace = Trace()) -> Command<String> {
         #expect(try invocation.run("1234") == 7)
     }
 
+    @Test func preparedWorkNeedsNothingOfTheCommandLine() throws {
+        weak var declared: Trace?
+        func prepare() throws -> () throws -> Int32 {
+            let trace = Trace()
+            declared = trace
+            let tree = Command<String>("samara", summary: "") {
+                .init(
+                    flags: [
+                        .custom("name", typeName: "string", help: "") {
+                            trace.note($0)
+                            return nil
+                        }
+                    ],
+                    prepare: { context, arguments in
+                        let count = context.count + arguments.string("name").count
+                        return { Int32(count) }
+                    })
+            }
+            guard case .invocation(let invocation) = try tree.resolve(["--name", "abc"]) else { return { -1 } }
+            return try invocation.prepare("1234")
+        }
+        let work = try prepare()
+        #expect(declared == nil)
+        #expect(try work() == 7)
+    }
+
     @Test(arguments: [
         ["--root", "/r", "pod", "ls"], ["pod", "--root=/r", "ps"], ["pod", "list", "--root", "/r"],
         ["-D", "--root=/x", "pod", "ps", "-q", "--root=/r"],

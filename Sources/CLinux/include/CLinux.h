@@ -184,6 +184,10 @@ ssize_t samara_recv_with_fds(int socket, void *data, size_t length, int *fds, in
 /// malloc_trim(3), and MADV_DONTNEED for what is below this function's part of the stack.
 void samara_trim_memory(void);
 
+/// Goes on with `body(context)`, which does not return, at the base of the stack: nothing in the frames of the callers may
+/// be used any more. On another stack than the first thread's, it is an ordinary call.
+void samara_continue_on_empty_stack(void (*body)(void *), void *context) __attribute__((noreturn));
+
 /// Makes `title` the process's name in ps(1) by overwriting the argument area that the kernel handed to this process.
 /// Truncates to the room there is; also sets the 15-byte thread name.
 void samara_set_process_title(const char *title);

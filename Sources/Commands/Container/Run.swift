@@ -13,7 +13,7 @@ func runCommand() -> Command<Session> {
                 "samara run --volume /var/hostdir:/var/ctrdir -i -t fedora /bin/bash",
             ],
             flags: ContainerFlags.declarations(forRun: true), positional: .atLeast(1), isInterspersed: false,
-            run: run)
+            prepare: run)
     }
 }
 
@@ -42,7 +42,7 @@ func createCommand() -> Command<Session> {
     }
 }
 
-private func run(_ session: Session, _ arguments: ParsedArguments) throws -> Int32 {
+private func run(_ session: Session, _ arguments: ParsedArguments) throws -> () throws -> Int32 {
     let attach = try attachRequest(arguments)
     let engine = try session.engine(arguments)
     var request = try containerRequest(session, arguments, engine)
@@ -50,6 +50,12 @@ private func run(_ session: Session, _ arguments: ParsedArguments) throws -> Int
         Session.warn("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     }
     request.foundImage = try ContainerImage.provide(request.image, arguments, engine)
+    return { [request] in try run(request, attach, engine, session) }
+}
+
+private func run(
+    _ request: ContainerRequest, _ attach: AttachRequest?, _ engine: Engine, _ session: Session
+) throws -> Int32 {
     let fresh = try engine.createLocked(request)
     let container = fresh.container
     let code: Int32?

@@ -33,10 +33,9 @@ enum RegistryFlags {
     }
 
     /// What `run` and `create` take for the pull that they may start.
-    static let forContainers: [Flag] =
-        [
-            authFile(), certificateDirectory(), tlsVerify(), credentials(), retry(), retryDelay(),
-        ] + platform
+    static var forContainers: [Flag] {
+        [authFile(), certificateDirectory(), tlsVerify(), credentials(), retry(), retryDelay()] + platform
+    }
 
     static let forTransfers: [Flag] = [
         authFile(), certificateDirectory(), tlsVerify(), credentials(), retry(), retryDelay(),

@@ -23,7 +23,7 @@ public struct IDMap: Sendable, Equatable {
     }
 
     static func text(_ extents: [Extent]) -> String {
-        extents.map { "\($0.inside) \($0.outside) \($0.count)\n" }.joined()
+        extents.reduce(into: "") { $0 += "\($1.inside) \($1.outside) \($1.count)\n" }
     }
 
     /// Parses the kernel's own `/proc/PID/uid_map` form.

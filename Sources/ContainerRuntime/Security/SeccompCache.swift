@@ -54,6 +54,6 @@ enum SeccompCache {
                 withUnsafeBytes(of: number) { $0.forEach(mix) }
             }
         }
-        return "\(directory)/seccomp-\(String(hash, radix: 16)).bpf"
+        return "\(directory)/seccomp-\(Digits.text(hash, radix: 16)).bpf"
     }
 }

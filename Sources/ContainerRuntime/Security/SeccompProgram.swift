@@ -121,5 +121,5 @@ struct ContentHash {
         }
     }
 
-    var text: String { String(value, radix: 16) }
+    var text: String { Digits.text(value, radix: 16) }
 }

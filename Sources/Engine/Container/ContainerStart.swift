@@ -53,14 +53,7 @@ extension Engine {
         try enterUserNamespace()
         try prepareEtc(record, pod)
         try copyUpVolumes(record)
-        let planner = ContainerPlanner(engine: self, record: record, pod: pod, joined: home.namespaces)
-        var spec = try planner.spec()
-        if spec.newNamespaces.contains(.user) {
-            spec.idMap = try nestedMap()
-            spec.startsAsRoot = true
-        }
-        let plan = LaunchPlan(
-            spec, name: record.name, base: paths.root, startsInBase: true, emptyDirectory: paths.empty)
+        var plan: LaunchPlan? = try launchPlan(record, pod, home)
         let windowSize = record.hasTerminal ? SessionOptions(forwardsInput: false, hasTerminal: true).windowSize : nil
         let activated = try bindActivated(record)
         let ends: (first: Int32, second: Int32)
@@ -90,11 +83,27 @@ extension Engine {
                 engine: self, record: record, pod: pod, home: home, lock: moved[0], client: moved[1],
                 listener: moved[2], activated: ActivatedSockets.descriptors(sockets.count), previous: state,
                 isFollowed: isFollowed, windowSize: windowSize)
-            monitor.run(plan)
+            // The command's frames would stay in the monitor's memory as long as the container runs.
+            Process.continueOnEmptyStack {
+                guard let plan = plan.take() else { Process.exitNow(125) }
+                monitor.run(plan)
+            }
         }
         extendLifetime(activated)
         Descriptors.close(passed)
         return OwnedFD(ends.second)
+    }
+
+    /// In a function of its own, so that the specification is gone when the monitor is forked.
+    private func launchPlan(
+        _ record: ContainerRecord, _ pod: PodRecord?, _ home: NamespaceHome
+    ) throws(EngineError) -> LaunchPlan {
+        var spec = try ContainerPlanner(engine: self, record: record, pod: pod, joined: home.namespaces).spec()
+        if spec.newNamespaces.contains(.user) {
+            spec.idMap = try nestedMap()
+            spec.startsAsRoot = true
+        }
+        return LaunchPlan(spec, name: record.name, base: paths.root, startsInBase: true, emptyDirectory: paths.empty)
     }
 
     /// Waits until the monitor says that the program runs, or throws why it does not.

@@ -145,7 +145,7 @@ extension Engine {
         let settings =
             options.isEmpty
             ? inherited.filter { $0.hasPrefix("options ") } : ["options " + options.joined(separator: " ")]
-        return (lines + settings).map { $0 + "\n" }.joined()
+        return (lines + settings).reduce(into: "") { $0 += $1 + "\n" }
     }
 }
 

@@ -16,8 +16,8 @@ struct NameLink: Equatable {
     }
 
     var text: String {
-        let pid = String(UInt32(bitPattern: maker.pid), radix: 36)
-        return "\(NameLink.text(of: owner)).\(pid).\(String(maker.startTime, radix: 36))"
+        let pid = Digits.text(UInt64(UInt32(bitPattern: maker.pid)), radix: 36)
+        return "\(NameLink.text(of: owner)).\(pid).\(Digits.text(maker.startTime, radix: 36))"
     }
 
     /// The part that says whose the name is.

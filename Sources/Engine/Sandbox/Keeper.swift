@@ -90,6 +90,7 @@ struct Keeper {
                     Process.exitNow(1)
                 }
                 starter = nil
+                Process.trimMemory()
             }
             while polls.events(signalIndex) != [], let signal = signals.next() {
                 // As PID 1 of a shared pid namespace this ends every member with it.
