@@ -62,6 +62,12 @@ void samara_trim_memory(void) {
     madvise((void *)(top - DEPTH), DEPTH, MADV_DONTNEED);
 }
 
+void samara_trace(int fd, const char *point) {
+    char line[96];
+    int length = snprintf(line, sizeof line, "%llu %s\n", (unsigned long long)samara_monotonic_nanoseconds(), point);
+    if (write(fd, line, length < (int)sizeof line ? (size_t)length : sizeof line)) {}
+}
+
 // The kernel places argv and envp strings back to back; the room for a title is the run of contiguous strings
 // that starts at argv[0]. glibc hands argc, argv and envp to constructors, also in a static executable.
 static char *titleStart;

@@ -3,6 +3,7 @@ import Arguments
 import ContainerRuntime
 import Engine
 import LinuxSystem
+import SystemPackage
 
 // Theory of operation
 //
@@ -23,6 +24,12 @@ public func runCommandLine(_ arguments: [String]) -> Int32 {
     // As Podman does: a container's root is a directory of ours, and its other users must be able to enter it.
     _ = Process.setFileModeMask(0o022)
     let session = Session(commandLine: arguments)
+    do throws(Errno) { try Trace.start() } catch {
+        session.complain("Error: cannot write the file that \(Trace.variable) names: \(error.text)")
+        return 125
+    }
+    Trace.point("command begun")
+    defer { Trace.point("command ended") }
     do {
         // Two steps: the flags' declarations go with the first one and are not in the memory of a monitor.
         return try selectedWork(arguments, session)()
@@ -51,6 +58,7 @@ private func selectedWork(_ arguments: [String], _ session: Session) throws -> (
             return { 1 }
         }
         if startsContainers(invocation.path) { try SelfProtection.ensure(arguments) }
+        Trace.point("command arguments")
         return try invocation.prepare(session)
     }
 }

@@ -188,6 +188,9 @@ void samara_trim_memory(void);
 /// be used any more. On another stack than the first thread's, it is an ordinary call.
 void samara_continue_on_empty_stack(void (*body)(void *), void *context) __attribute__((noreturn));
 
+/// Writes `CLOCK_MONOTONIC-nanoseconds point` and a newline, at once and without allocation. A failure changes nothing.
+void samara_trace(int fd, const char *point);
+
 /// Makes `title` the process's name in ps(1) by overwriting the argument area that the kernel handed to this process.
 /// Truncates to the room there is; also sets the 15-byte thread name.
 void samara_set_process_title(const char *title);

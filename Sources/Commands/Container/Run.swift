@@ -50,6 +50,7 @@ private func run(_ session: Session, _ arguments: ParsedArguments) throws -> () 
         Session.warn("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     }
     request.foundImage = try ContainerImage.provide(request.image, arguments, engine)
+    Trace.point("command image")
     return { [request] in try run(request, attach, engine, session) }
 }
 
@@ -57,6 +58,7 @@ private func run(
     _ request: ContainerRequest, _ attach: AttachRequest?, _ engine: Engine, _ session: Session
 ) throws -> Int32 {
     let fresh = try engine.createLocked(request)
+    Trace.point("command record")
     let container = fresh.container
     let code: Int32?
     do { code = try engine.start(fresh, attach: attach) } catch {

@@ -9,6 +9,7 @@ import LinuxSystem
 enum ChildSequence {
     static func run(_ plan: UnsafePointer<ChildPlan>) -> Never {
         awaitParent(plan)
+        Trace.point("container begun")
         // While the host's /proc is there; nothing inside the container leads to this file.
         let ownProgram =
             plan.pointee.usesInit ? samara_openat(AT_FDCWD, "/proc/self/exe", O_PATH | O_CLOEXEC, 0) : -1
@@ -18,6 +19,7 @@ enum ChildSequence {
                 ChildReport.fail(plan, .mountPropagation, nil)
             }
             ChildRoot.assemble(plan)
+            Trace.point("container root")
         }
         if let hostname = plan.pointee.hostname, sethostname(hostname, plan.pointee.hostnameLength) != 0 {
             ChildReport.fail(plan, .hostname, hostname)
@@ -31,6 +33,8 @@ enum ChildSequence {
         var identity = ChildIdentity.lookUp(plan)
         enterWorkingDirectory(plan, &identity)
 
+        // The last of them: the filter may forbid write(2).
+        Trace.point("container directory")
         // Without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)), so it is loaded before capabilities go;
         // with it, last of all, so that it need not allow the calls of the set-up.
         if plan.pointee.noNewPrivileges {

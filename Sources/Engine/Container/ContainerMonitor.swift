@@ -28,9 +28,10 @@ struct ContainerMonitor {
     let windowSize: WindowSize?
 
     func run(_ plan: consuming LaunchPlan) -> Never {
+        Trace.point("monitor begun")
         _ = setsid()
         Process.setTitle("samara: monitor \(record.name)")
-        Descriptors.close(from: 3, keeping: [lock, client, listener] + activated)
+        Descriptors.close(from: 3, keeping: [lock, client, listener, Trace.kept] + activated)
         let relay: Relay
         let null: Int32
         do throws(EngineError) {
@@ -41,6 +42,7 @@ struct ContainerMonitor {
             abandon(error, client: OwnedFD(client))
         }
         relay.addForegroundClient(OwnedFD(client))
+        Trace.point("monitor ready")
         supervise(plan, relay, null)
     }
 
@@ -102,6 +104,7 @@ struct ContainerMonitor {
                 recordEnd(state)
                 fail(error, relay, lock)
             }
+            Trace.point("monitor executed")
             if !mayRestart { plan.discard() }
             let status: ExitStatus
             let recording = Recording(self, state, lock)
@@ -117,6 +120,7 @@ struct ContainerMonitor {
                 state.error = error.description
                 status = .exited(125)
             }
+            Trace.point("monitor exited")
             if let failure = recording.failure { fail(failure, relay, lock) }
             if !record.isAutoRemoved || mayRestart { mounts = nil }
             killLeftovers(state)
@@ -135,9 +139,11 @@ struct ContainerMonitor {
             lock.release()
             endSurroundings()
             if record.isAutoRemoved { engine.discard(record) }
+            Trace.point("monitor cleaned")
             relay.finish(status)
             mounts = nil
             finishRemoval(hasState: recording.isDone)
+            Trace.point("monitor removed")
             Process.exitNow(0)
         }
     }
@@ -224,6 +230,7 @@ struct ContainerMonitor {
                 }
             }
             lock.release()
+            Trace.point("monitor recorded")
             // It lives on, and with it this process.
             Process.trimMemory()
         }

@@ -51,6 +51,7 @@ extension Engine {
         let pod = try record.podID.map { (id) throws(EngineError) in try loadPodRecord(id) }
         let home = try prepareNamespaces(record, pod)
         try enterUserNamespace()
+        Trace.point("command namespaces")
         try prepareEtc(record, pod)
         try copyUpVolumes(record)
         var plan: LaunchPlan? = try launchPlan(record, pod, home)
@@ -59,6 +60,7 @@ extension Engine {
         let ends: (first: Int32, second: Int32)
         let passed: [Int32]
         let pid: Int32
+        Trace.point("command plan")
         // From here on by number, for the copy of this process too.
         let held = lock.release()
         do throws(Errno) {

@@ -3,12 +3,12 @@ import Foundation
 
 /// How long a container's start takes, whole process, beside the peers and the floor.
 ///
-/// Groups: `run` (a container alone, without network), `pod-run` (a container in a running pod), `exec` (a process in a
+/// Groups: `run` (a container alone, without network), `tail` (the same, often), `phases` (the same, from inside), `pod-run` (a container in a running pod), `exec` (a process in a
 /// running container), `pod` (create and remove), `ps` (list).
 struct StartScenario: Scenario {
     static let name = "start"
     static let summary = "the start of containers: run, run in a pod, exec, pod create and rm, ps"
-    static let parts = ["run", "tail", "pod-run", "exec", "pod", "ps"]
+    static let parts = ["run", "tail", "phases", "pod-run", "exec", "pod", "ps"]
     static let thorough = Profile(rounds: 60, warmUp: 2, secondsPerPart: 180)
     static let quick = Profile(rounds: 20, warmUp: 1, secondsPerPart: 15)
 
@@ -64,6 +64,13 @@ struct StartScenario: Scenario {
             case "run": group = try runGroup(root, floor)
             case "tail":
                 report.metrics.append(try tailMeasure(measure).measure(tailGroup(floor)))
+                continue
+            case "phases":
+                guard let samara = engines.first(where: { $0.name.hasPrefix("samara") }) else { continue }
+                let phases = StartPhases(
+                    runner: runner, rounds: rounds, file: try workspace.directory("phases") + "/trace")
+                let command = samara.command("run", "--rm", "--network", "none", ContainerEngine.image, "true")
+                report.metrics.append(try phases.measure(command, by: samara.name))
                 continue
             case "pod-run": group = try podGroups(floor).run
             case "exec": group = try podGroups(floor).exec
