@@ -16,6 +16,8 @@ final class ImageScenario: Scenario {
     private var registry: ImageRegistry?
     private var subjects: [ImagePeer] = []
     private var absent: [AbsentPeer] = []
+    /// Stores made so far: over all parts, because a used one already has what the next part would bring.
+    private var storeCount = 0
 
     init(_ bench: Bench) { self.bench = bench }
 
@@ -46,18 +48,15 @@ final class ImageScenario: Scenario {
             result.absent = absent
             // What has been found is reported even when the rest is interrupted.
             defer { report.metrics.append(result) }
-            var count = 0
-            try Rounds(bench).measure(part, &result) { index in
-                count += 1
-                return try measure(taking[index], verb, image, number: count)
-            }
+            try Rounds(bench).measure(part, &result) { index in try measure(taking[index], verb, image) }
         }
     }
 
     private func measure(
-        _ peer: ImagePeer, _ verb: ImagePeer.Verb, _ image: BenchImage, number: Int
+        _ peer: ImagePeer, _ verb: ImagePeer.Verb, _ image: BenchImage
     ) throws -> [(Metric, Double)] {
-        let store = try bench.workspace.directory("stores/\(number)")
+        storeCount += 1
+        let store = try bench.workspace.directory("stores/\(storeCount)")
         var total: Sample?
         for command in peer.commands(verb, image, store: store) {
             let outcome = try bench.runner.run(command)
