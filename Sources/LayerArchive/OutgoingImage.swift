@@ -54,7 +54,7 @@ package struct OutgoingImage {
             // Docker's schema has no type for zstd.
             let isWelcome = layer.mediaType != MediaType.layerZstd || schema == .oci || form.schema == nil
             if layer.mediaType == MediaType.layerGzip || (isWelcome && !form.isGzip) {
-                layers.append(try Self.stored(layer.blob, store))
+                layers.append(try Self.stored(layer.blob, store, size: layer.blobSize))
                 types.append(layer.mediaType)
             } else {
                 layers.append(try Self.gzipped(layer, in: staging))
@@ -82,11 +82,19 @@ package struct OutgoingImage {
         manifest = new.json.serialized()
     }
 
-    private static func stored(_ digest: Digest, _ store: ImageStore) throws(LayerArchiveError) -> Blob {
+    /// - Parameter size: what the record says, if it says it.
+    private static func stored(
+        _ digest: Digest, _ store: ImageStore, size: Int64? = nil
+    ) throws(LayerArchiveError) -> Blob {
         let path = store.blobPath(digest)
-        do { return Blob(digest: digest, size: try File.status(path).size, path: path) } catch {
-            throw LayerArchiveError("read", path, error)
+        let found: Int64
+        do { found = try File.status(path).size } catch { throw LayerArchiveError("read", path, error) }
+        if let size, size != found {
+            throw LayerArchiveError(
+                "\"\(path)\" has \(found) bytes instead of \(size): the image store is damaged; remove the image and load or pull it again"
+            )
         }
+        return Blob(digest: digest, size: found, path: path)
     }
 
     private static func gzipped(

@@ -121,13 +121,22 @@ import Testing
         for format in [ImageSaver.Format.ociDirectory, .dockerDirectory] {
             #expect(failure { try save(["example.com/one:1"], format) }.contains("lacks its content"))
         }
-        // Here it shows only when others have been written: the blob's file is shorter than its record says.
-        try File.write(fixture.store.blobPath(blob), [1])
-        let size = try fixture.store.resolve("example.com/one:1").layers.last.map(\.blobSize)
-        #expect(size != 1)
         #expect(try fixture.snapshot(path) == before)
         try FileTree.remove(path)
-        _ = failure { try save(["example.com/one:1"], .dockerDirectory, compresses: true) }
+        try File.write(fixture.store.blobPath(blob), [1])
+        for format in [ImageSaver.Format.ociDirectory, .dockerDirectory] {
+            #expect(failure { try save(["example.com/one:1"], format) }.contains("has 1 bytes instead of"))
+        }
+        // Another content of the same size shows when the layer is converted, with files written already.
+        try load("plain", name: "example.com/plain:1", .none)
+        let layer = try #require(try fixture.store.resolve("example.com/plain:1").layers.last)
+        try File.write(
+            fixture.store.blobPath(layer.blob), [UInt8](repeating: 0, count: Int(layer.blobSize)))
+        #expect(
+            failure { try save(["example.com/plain:1"], .dockerDirectory, compresses: true) }
+                .contains("does not unpack to"))
+        #expect(try !Directory.names(fixture.directory).contains("archive"))
+        #expect(try Directory.names(fixture.store.root + "/tmp").isEmpty)
     }
 
     @Test func directoriesThatLieAreRefused() throws {
