@@ -17,18 +17,29 @@ public struct ServedImage: Sendable {
 
     /// - Parameter contents: one layer with one file for each.
     public init(_ contents: [[UInt8]], architecture: String = Platform.host.architecture) throws {
+        try self.init(
+            layers: contents.enumerated().map { index, content in
+                let tar = ServedImage.tar("file\(index)", content)
+                return (MediaType.layer, tar, try SHA256.digest(tar).description)
+            }, architecture: architecture)
+    }
+
+    /// - Parameter contents: media type, blob and diff id of each layer, lowest first.
+    public init(
+        layers contents: [(type: String, blob: [UInt8], diffID: String)],
+        architecture: String = Platform.host.architecture
+    ) throws {
         var blobs: [String: [UInt8]] = [:]
         var layers: [JSON] = []
         var diffIDs: [JSON] = []
         var digests: [String] = []
-        for (index, content) in contents.enumerated() {
-            let tar = ServedImage.tar("file\(index)", content)
-            let digest = try SHA256.digest(tar).description
-            blobs[digest] = tar
+        for (type, blob, diffID) in contents {
+            let digest = try SHA256.digest(blob).description
+            blobs[digest] = blob
             digests.append(digest)
-            diffIDs.append(.string(digest))
+            diffIDs.append(.string(diffID))
             layers.append([
-                "mediaType": .string(MediaType.layer), "digest": .string(digest), "size": .int(Int64(tar.count)),
+                "mediaType": .string(type), "digest": .string(digest), "size": .int(Int64(blob.count)),
             ])
         }
         let config = JSON.object([
