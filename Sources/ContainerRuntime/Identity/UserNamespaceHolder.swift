@@ -114,7 +114,9 @@ public struct UserNamespaceHolder: Sendable {
             }
             guard let identity = ProcessIdentity(pid: pid) else { throw .noSuchProcess }
             let record = HolderRecord(process: identity, map: try IDMap.nested(in: "\(pid)"))
-            try File.replace(identityPath, record.bytes)
+            // In place, under the lock: a temporary file would outlive a kill before its rename. One write of so few bytes
+            // shows whole or not at all, and who reads nothing waits for the lock.
+            try File.write(identityPath, record.bytes, mode: 0o600)
             HolderRecord.joined = record
             // Only now does it stay: a holder that no file names would never be found again.
             try UnixSocket.send(mine.raw, [1])
