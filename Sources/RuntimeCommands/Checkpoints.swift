@@ -20,10 +20,10 @@ func checkpointCommands() -> [Command<RuntimeContext>] {
             .init(
                 usage: "ID",
                 flags: switches.map { .bool($0, help: "Not supported") }
-                    + values.map { .string($0, help: "Not supported") }, positional: .any
-            ) { _, _ in
-                throw RuntimeError("\(name): checkpoint and restore are not supported by samara-runtime")
-            }
+                    + values.map { .string($0, help: "Not supported") }, positional: .any,
+                run: { _, _ in
+                    throw RuntimeError("\(name): checkpoint and restore are not supported by samara-runtime")
+                })
         }
     }
 }
