@@ -47,9 +47,17 @@ public struct LaunchPlan: ~Copyable {
             child.overlayLower = arena.table(lower.map { arena.string(relative($0)) })
             child.overlayUpper = arena.string(relative(upper))
             child.overlayWork = arena.string(relative(work))
-            var options = "userxattr,lowerdir="
-            for (index, layer) in lower.enumerated() { options += (index == 0 ? "" : ":") + relative(layer) }
-            options += ",upperdir=\(relative(upper)),workdir=\(relative(work))"
+            var options = ""
+            options.reserveCapacity(512)
+            options += "userxattr,lowerdir="
+            for (index, layer) in lower.enumerated() {
+                if index > 0 { options += ":" }
+                options += relative(layer)
+            }
+            options += ",upperdir="
+            options += relative(upper)
+            options += ",workdir="
+            options += relative(work)
             // mount(2): the data argument is one page.
             if options.utf8.count < 4000 { child.overlayOptions = arena.string(options) }
         }
