@@ -153,7 +153,7 @@ extension Integration {
         /// CVE-2021-30465: what a container left in a volume is not followed out of the next container's root.
         @Test(arguments: ["", "../../../../../..", "/proc/self/root"])
         func linksInAVolumeDoNotMoveMounts(prefix: String) throws {
-            let outside = samara.home + "/outside"
+            let outside = samara.home + "/outside-of-links"
             try FileManager.default.createDirectory(atPath: outside, withIntermediateDirectories: true)
             defer { try? FileManager.default.removeItem(atPath: outside) }
             try samara.succeed(
