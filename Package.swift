@@ -15,8 +15,8 @@ let settings: [SwiftSetting] = [
 /// "Static executables"); `samara` and `samara-net` are on the start path, `samara-image` is not.
 let staticExecutable = ["-static-executable"]
 
-/// What a start runs lies together: 30 to 60 page faults fewer, 9 % of its time (docs/performance.md, "Start"). Written
-/// by hack/text-order. The linker is the toolchain's own, the one that knows how to do this by symbol.
+/// What a start runs lies together (ARCHITECTURE.md, "Functions in the order of their use"). Written by hack/text-order.
+/// The linker is the toolchain's own, the one that knows how to do this by symbol.
 let textOrder = [
     "-use-ld=lld", "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/hack/text-order.txt",
     "-Xlinker", "--no-warn-symbol-ordering",

@@ -54,11 +54,10 @@ ssize_t samara_recv_with_fds(int socket, void *data, size_t length, int *fds, in
 }
 
 void samara_trim_memory(void) {
-    enum { PAGE = 4096, DEPTH = 256 << 10, FRAME_ROOM = 512 };
+    enum { PAGE = 4096, DEPTH = 256 << 10 };
     malloc_trim(0);
-    // The calls of this function itself stay. Where nothing is mapped, ENOMEM is the answer.
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t top = (frame - FRAME_ROOM) & ~(uintptr_t)(PAGE - 1);
+    // One page below is left: signal handlers and the red zone. Where nothing is mapped, ENOMEM is the answer.
+    uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1)) - PAGE;
     madvise((void *)(top - DEPTH), DEPTH, MADV_DONTNEED);
 }
 
@@ -72,11 +71,8 @@ void samara_trace(int fd, const char *point) {
 // that starts at argv[0]. glibc hands argc, argv and envp to constructors, also in a static executable.
 static char *titleStart;
 static size_t argumentRoom, environmentRoom;
-// Where it put argc: arguments and environment lie above, all below is stack.
-static char *stackBase;
 
 __attribute__((constructor)) static void samara_remember_arguments(int argc, char **argv, char **envp) {
-    if (argv) stackBase = (char *)(argv - 1);
     if (argc < 1 || !argv || !argv[0]) return;
     char *end = argv[0];
     for (int i = 0; i < argc && argv[i] == end; i++) end += strlen(argv[i]) + 1;
@@ -106,20 +102,4 @@ void samara_set_process_title(const char *title) {
     if (length > titleRoom - 1) length = titleRoom - 1;
     memcpy(titleStart, title, length);
     memset(titleStart + length, 0, titleRoom - length);
-}
-
-void samara_continue_on_empty_stack(void (*body)(void *), void *context) {
-    uintptr_t base = (uintptr_t)stackBase & ~(uintptr_t)15, here = (uintptr_t)__builtin_frame_address(0);
-    // Not on a thread's stack, nor where a loader has moved the arguments.
-    if (base > here && base - here < 1 << 20) {
-#if defined(__x86_64__)
-        __asm__ volatile("movq %0, %%rsp; xorl %%ebp, %%ebp; callq *%1; ud2"
-                         : : "r"(base), "r"(body), "D"(context) : "memory");
-#elif defined(__aarch64__)
-        register void *argument __asm__("x0") = context;
-        __asm__ volatile("mov sp, %0; mov x29, xzr; blr %1; brk #1" : : "r"(base), "r"(body), "r"(argument) : "memory");
-#endif
-    }
-    body(context);
-    abort();
 }

@@ -167,24 +167,6 @@ public enum Process {
     /// a busy start: malloc_trim(3), madvise(2).
     public static func trimMemory() { samara_trim_memory() }
 
-    /// Goes on with `body` where the stack begins, for a copy of a process that will live long and never return to what the
-    /// original was doing: the frames of all callers, which the copy would keep for ever, become room for its own.
-    ///
-    /// What `body` uses of them it has captured, which keeps it on the heap. No access to a global or captured variable may
-    /// be under way in the callers: the Swift runtime lists those on the stack.
-    public static func continueOnEmptyStack(_ body: @escaping () -> Never) -> Never {
-        let box = Unmanaged.passRetained(Continuation(body))
-        samara_continue_on_empty_stack(
-            { context in
-                if let context { Unmanaged<Continuation>.fromOpaque(context).takeUnretainedValue().body() }
-            }, box.toOpaque())
-    }
-
-    private final class Continuation {
-        let body: () -> Never
-        init(_ body: @escaping () -> Never) { self.body = body }
-    }
-
     /// The name in ps(1): see `samara_set_process_title`.
     public static func setTitle(_ title: String) { samara_set_process_title(title) }
 }

@@ -44,19 +44,7 @@ extension Integration {
                 ])
             // So that the filter is there before the identity changes.
             bundle.setProcess("noNewPrivileges", false)
-            let capabilities = ["CAP_SYS_PTRACE", "CAP_KILL"]
-            bundle.setProcess(
-                "capabilities", ["bounding": capabilities, "permitted": capabilities, "effective": capabilities])
-            bundle.shell(
-                """
-                until [ -e /look ]; do sleep 0.02; done
-                for p in /proc/[0-9]*; do
-                  [ $p = /proc/1 ] && continue
-                  grep -q ^NSpid $p/status && echo seen
-                  for f in cwd root fd; do ls $p/$f/ >/dev/null && echo reached $f; done
-                done >/result 2>/dev/null
-                mv /result /done; sleep 1000
-                """)
+            lookAround(bundle, at: "[ $p != /proc/1 ] && grep -q ^NSpid $p/status")
             try bundle.create(detachedRun: true)
             let exec = try BackgroundCommand(
                 [bundle.program, "--root", bundle.folder + "/state", "exec", "c", "echo", "joined"],
@@ -115,10 +103,9 @@ extension Integration {
             #expect(!FileManager.default.fileExists(atPath: bundle.rootfs + "/found"))
         }
 
-        /// A container that joins the namespaces of another one, as in a pod: its process is to be looked into neither, which
-        /// still has the host's root while the hook keeps it waiting.
-        @Test func aProcessThatIsBeingSetUpCannotBeLookedInto() throws {
-            let bundle = try RuntimeBundle()
+        /// Makes the bundle's program one with CAP_SYS_PTRACE that, told so by /look, tries to look into the processes `p` for
+        /// which `condition` holds, and says in /done which it has seen and what of them it has reached.
+        private func lookAround(_ bundle: RuntimeBundle, at condition: String) {
             let capabilities = ["CAP_SYS_PTRACE", "CAP_KILL"]
             bundle.setProcess(
                 "capabilities", ["bounding": capabilities, "permitted": capabilities, "effective": capabilities])
@@ -126,12 +113,19 @@ extension Integration {
                 """
                 until [ -e /look ]; do sleep 0.02; done
                 for p in /proc/[0-9]*; do
-                  grep -q samara-runtim[e] $p/cmdline || continue
+                  \(condition) || continue
                   echo seen
                   for f in cwd root fd; do ls $p/$f/ >/dev/null && echo reached $f; done
                 done >/result 2>/dev/null
                 mv /result /done; sleep 1000
                 """)
+        }
+
+        /// A container that joins the namespaces of another one, as in a pod: its process is to be looked into neither, which
+        /// still has the host's root while the hook keeps it waiting.
+        @Test func aProcessThatIsBeingSetUpCannotBeLookedInto() throws {
+            let bundle = try RuntimeBundle()
+            lookAround(bundle, at: "grep -q samara-runtim[e] $p/cmdline")
             try bundle.create(detachedRun: true)
             let state = try JSONSerialization.jsonObject(with: Data(try bundle.succeed("state", "c").utf8))
             let pid = try #require((state as? [String: Any])?["pid"] as? Int)

@@ -7,7 +7,6 @@
 //     MonitorProbe local [options] -- program…     `exec`
 //     MonitorProbe logs log=PATH [tail=N]          `logs`
 //     MonitorProbe full log=PATH                   a log that meets a full disk
-//     MonitorProbe stack                           a monitor's move to the base of its stack; exits 7 when it worked
 import CLinux
 import LinuxSystem
 import Monitor
@@ -96,24 +95,6 @@ func full(_ arguments: Arguments) throws -> Int32 {
     return 0
 }
 
-/// Far below the base: in the last of `depth` calls with a page each.
-func stack(depth: Int, kept: [Int]) -> Int32 {
-    withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { room in
-        room.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: depth))
-        if depth > 0 { return stack(depth: depth - 1, kept: kept + [depth]) }
-        let former = UInt(bitPattern: room.baseAddress)
-        Process.continueOnEmptyStack {
-            // What overwrites the former frames must not be what the copy took along.
-            withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16) { own in
-                own.initializeMemory(as: UInt8.self, repeating: 0xFF)
-                let isAbove = UInt(bitPattern: own.baseAddress) > former
-                Process.exitNow(isAbove && kept == Array((1...20).reversed()) ? 7 : 1)
-            }
-            Process.exitNow(2)
-        }
-    }
-}
-
 func dispatch() throws -> Int32 {
     let arguments = Arguments(CommandLine.arguments.dropFirst(2))
     switch CommandLine.arguments.dropFirst().first {
@@ -127,7 +108,6 @@ func dispatch() throws -> Int32 {
         try LogReader.run([LogSource(path: path, id: "id", name: "name") { false }], query)
         return 0
     case "full": return try full(arguments)
-    case "stack": return stack(depth: 20, kept: [])
     default: return 2
     }
 }

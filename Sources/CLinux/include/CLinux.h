@@ -184,10 +184,6 @@ ssize_t samara_recv_with_fds(int socket, void *data, size_t length, int *fds, in
 /// malloc_trim(3), and MADV_DONTNEED for what is below this function's part of the stack.
 void samara_trim_memory(void);
 
-/// Goes on with `body(context)`, which does not return, at the base of the stack: nothing in the frames of the callers may
-/// be used any more. On another stack than the first thread's, it is an ordinary call.
-void samara_continue_on_empty_stack(void (*body)(void *), void *context) __attribute__((noreturn));
-
 /// Writes `CLOCK_MONOTONIC-nanoseconds point` and a newline, at once and without allocation. A failure changes nothing.
 void samara_trace(int fd, const char *point);
 

@@ -27,7 +27,7 @@ func commitCommand() -> Command<Session> {
                 .string("iidfile", help: "Write the image ID to the file"),
                 .bool("include-volumes", help: "Include container volumes as image volumes"),
                 .string("message", short: "m", help: "Set commit message for imported image"),
-                .bool("pause", short: "p", help: "Pause container during commit (not supported; only --pause=false)"),
+                .bool("pause", short: "p", help: "Pause container during commit").hidden(),
                 .bool("quiet", short: "q", help: "Suppress output"),
                 .bool("squash", short: "s", help: "Squash newly built layers into a single new layer"),
             ],

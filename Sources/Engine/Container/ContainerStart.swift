@@ -54,7 +54,7 @@ extension Engine {
         Trace.point("command namespaces")
         try prepareEtc(record, pod)
         try copyUpVolumes(record)
-        var plan: LaunchPlan? = try launchPlan(record, pod, home)
+        let plan = try launchPlan(record, pod, home)
         let windowSize = record.hasTerminal ? SessionOptions(forwardsInput: false, hasTerminal: true).windowSize : nil
         let activated = try bindActivated(record)
         let ends: (first: Int32, second: Int32)
@@ -85,11 +85,7 @@ extension Engine {
                 engine: self, record: record, pod: pod, home: home, lock: moved[0], client: moved[1],
                 listener: moved[2], activated: ActivatedSockets.descriptors(sockets.count), previous: state,
                 isFollowed: isFollowed, windowSize: windowSize)
-            // The command's frames would stay in the monitor's memory as long as the container runs.
-            Process.continueOnEmptyStack {
-                guard let plan = plan.take() else { Process.exitNow(125) }
-                monitor.run(plan)
-            }
+            monitor.run(plan)
         }
         extendLifetime(activated)
         Descriptors.close(passed)

@@ -55,9 +55,7 @@ extension Engine {
             listener: listener)
         let child: (pid: Int32, pidfd: Int32)
         do {
-            child = try NamespaceProcess.start(spec.namespaces.union(.user), name: spec.name) {
-                Process.continueOnEmptyStack { keeper.run() }
-            }
+            child = try NamespaceProcess.start(spec.namespaces.union(.user), name: spec.name) { keeper.run() }
         } catch { throw EngineError(error) }
         let readyEnd = OwnedFD(ready.first)
         _ = OwnedFD(ready.second)

@@ -124,7 +124,7 @@ extension NetStack {
             return
         }
         var payload = segment.payload
-        var hasFin = segment.flags.contains(.fin)
+        let hasFin = segment.flags.contains(.fin)
         if payload.count == 0 && !hasFin { return }
         if offset > 0 {
             counters.count(.tcpOutOfOrder)
@@ -138,25 +138,28 @@ extension NetStack {
             return
         }
         if offset < 0 { payload = payload.from(min(-offset, payload.count)) }
-        let window = flow.pointee.receiveWindow
-        if payload.count > window {
-            payload = payload.prefix(window)
-            hasFin = false
-        }
         flow.pointee.pendingAcks = max(flow.pointee.pendingAcks, 1)
         tcp.enqueue(index)
-        if payload.count > 0 {
-            flow.pointee.offered = UInt32(payload.count)
-            flow.pointee.flags.insert(.droppedInput)
-            if hasFin {
-                flow.pointee.flags.insert(.offeredFin)
-            } else {
-                flow.pointee.flags.remove(.offeredFin)
-            }
-            events.append(.tcpData(tcp.flows.id(index), payload))
-        } else if hasFin {
-            processFin(index, flow)
+        if payload.count == 0 {
+            if hasFin { processFin(index, flow) }
+        } else if flow.pointee.receiveWindow > 0 {
+            offer(index, flow, payload, hasFin: hasFin)
         }
+    }
+
+    /// Offers the caller octets that are in order, as many as the window, which is not closed, has room for.
+    mutating func offer(
+        _ index: UInt32, _ flow: UnsafeMutablePointer<TCPFlow>, _ payload: ByteView, hasFin: Bool
+    ) {
+        let count = min(payload.count, flow.pointee.receiveWindow)
+        flow.pointee.offered = UInt32(count)
+        flow.pointee.flags.insert(.droppedInput)
+        if hasFin, count == payload.count {
+            flow.pointee.flags.insert(.offeredFin)
+        } else {
+            flow.pointee.flags.remove(.offeredFin)
+        }
+        events.append(.tcpData(tcp.flows.id(index), payload.prefix(count)))
     }
 
     /// The guest's FIN, everything before it being taken.

@@ -107,24 +107,10 @@ extension NetStack {
                 if isFinNext { processFin(index, flow) }
                 continue
             }
-            let window = flow.pointee.receiveWindow
-            if window == 0 { return }
+            if flow.pointee.receiveWindow == 0 { return }
             let memory = UnsafeRawBufferPointer(tcp.reordering.memory(position))
-            var payload = ByteView(memory).slice(-offset, Int(segment.count) + offset)
-            var hasFin = segment.hasFin
-            if payload.count > window {
-                payload = payload.prefix(window)
-                hasFin = false
-            }
-            flow.pointee.offered = UInt32(payload.count)
-            flow.pointee.flags.insert(.droppedInput)
-            if hasFin {
-                flow.pointee.flags.insert(.offeredFin)
-            } else {
-                flow.pointee.flags.remove(.offeredFin)
-            }
-            events.append(.tcpData(tcp.flows.id(index), payload))
-            return
+            return offer(
+                index, flow, ByteView(memory).slice(-offset, Int(segment.count) + offset), hasFin: segment.hasFin)
         }
     }
 }
