@@ -61,23 +61,8 @@ package final class ObservedConnection {
             if idle < pause, received == 0, sent < total { return false }
             server.clear()
             server.read(limit: received < 100_000 ? 1000 : 1 << 20)
-            // memcmp: a comparison of collections takes minutes without optimisation.
-            var offset = 0
-            while offset < server.received.count {
-                let start = received % data.count
-                let count = min(data.count - start, server.received.count - offset)
-                server.received.withUnsafeBytes { left in
-                    data.withUnsafeBytes { right in
-                        if let left = left.baseAddress, let right = right.baseAddress,
-                            memcmp(left + offset, right + start, count) != 0
-                        {
-                            isEqual = false
-                        }
-                    }
-                }
-                offset += count
-                received += count
-            }
+            if !server.received(isRepeated: data, from: received) { isEqual = false }
+            received += server.received.count
             return server.isAtEnd || server.error != nil
         }
         note("stream \(ended) \(received) of \(total) \(isEqual) error \(server.error?.rawValue ?? 0)")

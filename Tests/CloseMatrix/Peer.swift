@@ -38,6 +38,25 @@ package final class Peer {
         }
     }
 
+    /// Whether what was received is `data`, over and over, from `position` of that stream on.
+    package func received(isRepeated data: [UInt8], from position: Int) -> Bool {
+        var offset = 0
+        while offset < received.count {
+            let start = (position + offset) % data.count
+            let count = min(data.count - start, received.count - offset)
+            // memcmp: a comparison of collections takes minutes without optimisation.
+            let isEqual = received.withUnsafeBytes { left in
+                data.withUnsafeBytes { right in
+                    guard let left = left.baseAddress, let right = right.baseAddress else { return false }
+                    return memcmp(left + offset, right + start, count) == 0
+                }
+            }
+            if !isEqual { return false }
+            offset += count
+        }
+        return true
+    }
+
     /// Forgets what was received.
     package func clear() { received.removeAll(keepingCapacity: true) }
 

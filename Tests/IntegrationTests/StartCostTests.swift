@@ -67,30 +67,32 @@ extension Integration {
             return total
         }
 
-        /// Created containers must not slow a start, a list or a look-up down.
+        /// Created containers must not slow a start, a list or a look-up down. By turns beside an installation without any,
+        /// so that what else the machine does slows both.
         @Test func hundredsOfCreatedContainersDoNotSlowAStart() throws {
-            let samara = try Samara.fresh()
-            defer { try? samara.destroy() }
-            try samara.succeed("load", "-i", samara.images + "/busybox.tar", timeout: .seconds(60))
-            func start() throws -> Duration {
-                let clock = ContinuousClock()
-                var durations: [Duration] = []
-                for _ in 0..<15 {
-                    durations.append(
-                        try clock.measure { try samara.succeed("run", "--rm", "--network", "none", "busybox", "true") })
-                }
-                return durations.sorted()[durations.count / 2]
+            let (alone, crowded) = (try Samara.fresh(), try Samara.fresh())
+            defer { for samara in [alone, crowded] { try? samara.destroy() } }
+            for samara in [alone, crowded] {
+                try samara.succeed("load", "-i", samara.images + "/busybox.tar", timeout: .seconds(60))
             }
-            let alone = try start()
-            for _ in 0..<300 { try samara.succeed("create", "--network", "none", "busybox", "true") }
-            let crowded = try start()
-            // Loose, because the machine may be busy with something else; the benchmark has the tight figure.
-            #expect(crowded < alone * 2, "\(alone) alone, \(crowded) beside 300")
-            let listed = try ContinuousClock().measure {
-                let lines = try samara.run("ps", "-aq").lines
-                #expect(lines.count == 300)
+            for _ in 0..<300 { try crowded.succeed("create", "--network", "none", "busybox", "true") }
+            let clock = ContinuousClock()
+            func start(_ samara: Samara) throws -> Duration {
+                try clock.measure { try samara.succeed("run", "--rm", "--network", "none", "busybox", "true") }
             }
-            #expect(listed < .milliseconds(200), "\(listed)")
+            var ratios: [Double] = []
+            for _ in 0..<15 { ratios.append(try start(crowded) / start(alone)) }
+            let ratio = ratios.sorted()[ratios.count / 2]
+            #expect(ratio < 2, "\(ratios)")
+            var listed: [Duration] = []
+            for _ in 0..<5 {
+                listed.append(
+                    try clock.measure {
+                        let lines = try crowded.run("ps", "-aq").lines
+                        #expect(lines.count == 300)
+                    })
+            }
+            #expect(listed.min().map { $0 < .milliseconds(200) } == true, "\(listed)")
         }
     }
 }

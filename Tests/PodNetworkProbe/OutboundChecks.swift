@@ -156,8 +156,12 @@ enum OutboundChecks {
         let query = Array("\u{1}not a real query".utf8)
         for server in [OutboundProbe.nameServerIPv4, OutboundProbe.nameServerIPv6] {
             let socket = try Socket.make(family: server.isIPv4 ? AF_INET : AF_INET6, .udp)
-            Check.equal(
-                exchange(socket.raw, query, SocketAddress(server, port: 53), 3000), query, "a query to \(server)")
+            // As with the echoes: connections that repeat their end may fill the tap's queue again.
+            var answer: [UInt8]?
+            for _ in 0..<3 where answer == nil {
+                answer = exchange(socket.raw, query, SocketAddress(server, port: 53), 1000)
+            }
+            Check.equal(answer, query, "a query to \(server)")
             let stream = try dial(server, 53)
             _ = send(stream.raw, query, query.count, 0)
             Check.equal(text(stream.raw), String(decoding: query, as: UTF8.self), "a query to \(server) over TCP")
