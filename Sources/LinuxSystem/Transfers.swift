@@ -27,9 +27,12 @@ public enum Transfer {
         }
     }
 
-    /// `send(2)`. Never reports end of file.
-    public static func send(_ socket: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferOutcome {
-        let flags = Int32(samara_msg_dontwait | samara_msg_nosignal)
+    /// `send(2)`. Never reports end of file. `moreFollows`: TCP keeps a last incomplete segment back for what the caller is
+    /// about to add at once, MSG_MORE.
+    public static func send(
+        _ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollows: Bool = false
+    ) -> TransferOutcome {
+        let flags = Int32(samara_msg_dontwait | samara_msg_nosignal) | (moreFollows ? Int32(samara_msg_more) : 0)
         while true {
             let count = CLinux.send(socket, bytes.baseAddress, bytes.count, flags)
             if count >= 0 { return .bytes(count) }

@@ -10,12 +10,18 @@ import SystemPackage
 struct AdaptivePolling {
     /// How long to look, in nanoseconds: somewhat longer than two processes need to wake up and answer.
     static var patience: UInt64 { 50_000 }
+    /// How long a core that was given away may be gone, in nanoseconds. The server's work on a request and the keeper's
+    /// on a few sockets are shorter, a slice of somebody who computes is a millisecond and more.
+    private static var longestLoan: UInt64 { 150_000 }
     private static var highestScore: Int { 8 }
-    /// The score after a core was given away and not given back in time: so many events later it is tried again.
-    private static var lapse: Int { -256 }
+    /// After a core was given away and not given back in time: so many events later it is tried again.
+    private static var lapses: ClosedRange<Int> { 16...256 }
 
     /// Goes up with each event that came in time, down faster with each that did not.
     private var score = 0
+    /// The next lapse: twice as long each time, and shorter again with each event that polling has found. Something that
+    /// happens once must not cost a hundred connections; somebody who computes all the time costs little.
+    private var lapse = lapses.lowerBound
     /// A single processor is needed by whoever is waited for.
     private let isAllowed = Processors.count > 1
 
@@ -31,6 +37,7 @@ struct AdaptivePolling {
                 let count = try epoll.wait(timeoutMilliseconds: 0)
                 if count > 0 {
                     score = min(score + 1, Self.highestScore)
+                    lapse = max(lapse - 1, Self.lapses.lowerBound)
                     return count
                 }
                 let before = now
@@ -38,8 +45,9 @@ struct AdaptivePolling {
                 now = MonotonicClock.nanoseconds
                 // Somebody else needs the core for long. A sleeper is woken in front of him (sched(7)), a process that
                 // yielded waits for the end of his slice: milliseconds.
-                if now - before > Self.patience {
-                    score = Self.lapse
+                if now - before > Self.longestLoan {
+                    score = -lapse
+                    lapse = min(lapse * 2, Self.lapses.upperBound)
                     return try epoll.wait(timeoutMilliseconds: timeout)
                 }
             } while now - began < Self.patience

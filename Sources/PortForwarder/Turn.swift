@@ -46,13 +46,15 @@ extension PortForwarder {
             if exit != nil { break }
         }
         if exit == nil {
+            let accepted = counters.tcpAccepted
             while let token = timers.popExpired(now: now) { expire(token) }
             acceptConnections()
             receiveDatagrams()
             runReadyFlows()
             if let file = resolverFile.take() { participant.resolversArrived(file) }
             participant.work(now: now, epoll: epoll)
-            if listeners.count > 0, pool.count > 0 { askForSockets() }
+            // An empty pool was never filled (no published TCP port), or has been asked for by who needed it.
+            if listeners.count > 0, pool.count > 0 { askForSockets(isBusy: counters.tcpAccepted != accepted) }
         }
         if exit != nil {
             closeListeners()

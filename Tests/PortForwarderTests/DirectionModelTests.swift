@@ -35,6 +35,8 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
     var owesWritable = false
     var sinkIsBroken = false
     var sinkEnded = false
+    /// Whether the last segment waits for the end that was announced.
+    var keepsBack = false
     var scratch: [UInt8] = []
     var overflow: [Int32: [UInt8]] = [:]
     var overflowLimit: Int
@@ -96,7 +98,11 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
         return .bytes(count)
     }
 
-    mutating func send(_ sink: Int32, offset: Int, end: Int) -> TransferOutcome { write(scratch[offset..<end]) }
+    mutating func send(_ sink: Int32, offset: Int, end: Int, endFollows: Bool) -> TransferOutcome {
+        let outcome = write(scratch[offset..<end])
+        keepsBack = endFollows && outcome == .bytes(end - offset)
+        return outcome
+    }
 
     var hasOverflow: Bool { overflow.count < overflowLimit }
 
@@ -150,7 +156,7 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
         }
     }
 
-    mutating func endSending(_ sink: Int32) { sinkEnded = true }
+    mutating func endSending(_ sink: Int32) { (sinkEnded, keepsBack) = (true, false) }
 }
 
 @Suite struct DirectionModelTests {
@@ -208,6 +214,7 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
             }
             if Bool.random(using: &generator) {
                 let next = direction.run(from: 1, to: 2, &world, budget: Int.random(in: 1...100, using: &generator))
+                if world.keepsBack { world.violations.append("an end was announced that does not come") }
                 if next == .ended || next == .sourceReset { result = next }
             }
         }
@@ -215,6 +222,7 @@ struct ModelTransfer: StreamTransfer, ~Copyable {
         var turns = 0
         while !direction.isEnded, turns < 10_000 {
             let next = direction.run(from: 1, to: 2, &world, budget: 50)
+            if world.keepsBack { world.violations.append("an end was announced that does not come") }
             if next == .ended || next == .sourceReset { result = next }
             if next == .waiting {
                 if !world.owesWritable { break }

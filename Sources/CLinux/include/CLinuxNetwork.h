@@ -39,6 +39,7 @@ enum {
     samara_msg_dontwait = MSG_DONTWAIT,
     samara_msg_nosignal = MSG_NOSIGNAL,
     samara_msg_peek = MSG_PEEK,
+    samara_msg_more = MSG_MORE,
     samara_msg_trunc = MSG_TRUNC,
     samara_level_ip = IPPROTO_IP,
     samara_level_ipv6 = IPPROTO_IPV6,

@@ -19,15 +19,16 @@ struct KeeperMessages: ~Copyable {
 }
 
 extension PortForwarder {
-    /// Asks the keeper for sockets of each family whose stock is half used. Does nothing without published TCP ports.
-    mutating func askForSockets() {
-        askForSockets(.ipv4)
-        if configuration.podIPv6 != nil { askForSockets(.ipv6) }
+    /// Asks the keeper for sockets of each family whose stock is not full.
+    mutating func askForSockets(isBusy: Bool = false) {
+        askForSockets(.ipv4, isBusy)
+        if configuration.podIPv6 != nil { askForSockets(.ipv6, isBusy) }
     }
 
-    private mutating func askForSockets(_ family: KeeperRequest.Family) {
-        guard pool.shouldAsk(family) else { return }
-        if !send(KeeperRequest(.sockets, family: family, count: UInt8(KeeperRequest.socketLimit))) {
+    private mutating func askForSockets(_ family: KeeperRequest.Family, _ isBusy: Bool) {
+        let count = pool.countToAsk(family, isBusy: isBusy)
+        if count == 0 { return }
+        if !send(KeeperRequest(.sockets, family: family, count: UInt8(count))) {
             pool.answered(family)
             scheduleRetry()
         }

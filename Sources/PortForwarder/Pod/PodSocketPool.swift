@@ -6,8 +6,8 @@ import SystemPackage
 
 /// Sockets of the pod's namespace, made in advance by the keeper: one list for each family.
 ///
-/// A connection takes one without any conversation; at half the batch the next one is asked for. Sockets of a family
-/// that the pod cannot have are never asked for again.
+/// A connection takes one without any conversation, and what was taken is asked for again. Sockets of a family that the
+/// pod cannot have are never asked for again.
 struct PodSocketPool: ~Copyable {
     private struct Stock {
         var count = 0
@@ -55,13 +55,22 @@ struct PodSocketPool: ~Copyable {
         return OwnedFD(base(family)[count - 1])
     }
 
-    /// Whether a batch should be asked for; it then counts as asked for until `answered`.
-    mutating func shouldAsk(_ family: KeeperRequest.Family) -> Bool {
+    /// How many to ask for, 0 for none now; they then count as asked for until `answered`.
+    ///
+    /// Few at a time as long as there are plenty, and not beside a new connection (`isBusy`): the keeper takes 7 us for
+    /// each, and whoever waits for an answer would find it on his processor. The client is busy once he has his answer.
+    /// Many at a time when they are used up faster than that.
+    mutating func countToAsk(_ family: KeeperRequest.Family, isBusy: Bool) -> Int {
         let stock = self[family]
-        if stock.isAsked || stock.isUnavailable || stock.count > KeeperRequest.socketLimit / 2 { return false }
+        if stock.isAsked || stock.isUnavailable { return 0 }
+        let missing = KeeperRequest.socketLimit - stock.count
+        let isHalfUsed = missing > KeeperRequest.socketLimit / 2
+        if !isHalfUsed, isBusy || missing < Self.fewest { return 0 }
         self[family].isAsked = true
-        return true
+        return isHalfUsed ? missing : Self.fewest
     }
+
+    private static let fewest = 24
 
     mutating func answered(_ family: KeeperRequest.Family) { self[family].isAsked = false }
 

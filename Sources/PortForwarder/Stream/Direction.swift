@@ -39,7 +39,7 @@ struct Direction {
     private static let smallFill = 8 << 10
 
     private var ending = Ending.none
-    private var isSplicing = false
+    private(set) var isSplicing = false
     private var isSourceReadable = false
     private var isSinkWritable = true
     /// Whether a read shorter than asked for proves that the source is empty. Not so when its end or urgent data may
@@ -212,7 +212,8 @@ struct Direction {
         }
         var sent = 0
         while sent < count {
-            switch transfer.send(sink, offset: sent, end: count) {
+            // A reset, on the other hand, waits until all of it is acknowledged.
+            switch transfer.send(sink, offset: sent, end: count, endFollows: ending == .end) {
             case .bytes(let more):
                 sent += more
                 total += UInt64(more)
@@ -244,7 +245,7 @@ struct Direction {
             endSource(isError: true)
             return 0
         }
-        switch transfer.send(sink, offset: 0, end: count) {
+        switch transfer.send(sink, offset: 0, end: count, endFollows: false) {
         case .bytes(let sent):
             total += UInt64(sent)
             // What was peeked is there to take: anything but all of it means the socket is broken.

@@ -32,8 +32,9 @@ struct SocketTransfer: StreamTransfer, ~Copyable {
 
     mutating func discard(_ source: Int32, _ count: Int) -> TransferOutcome { Transfer.discard(source, count) }
 
-    mutating func send(_ sink: Int32, offset: Int, end: Int) -> TransferOutcome {
-        Transfer.send(sink, UnsafeRawBufferPointer(rebasing: scratch[offset..<end]))
+    /// The end then travels in the last segment: one packet and one wake-up of the peer instead of two.
+    mutating func send(_ sink: Int32, offset: Int, end: Int, endFollows: Bool) -> TransferOutcome {
+        Transfer.send(sink, UnsafeRawBufferPointer(rebasing: scratch[offset..<end]), moreFollows: endFollows)
     }
 
     var hasOverflow: Bool { overflow.hasBuffer }

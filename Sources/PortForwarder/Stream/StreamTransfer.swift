@@ -15,8 +15,8 @@ protocol StreamTransfer: ~Copyable {
     mutating func peek(_ source: Int32) -> TransferOutcome
     /// Takes off `count` bytes that were peeked.
     mutating func discard(_ source: Int32, _ count: Int) -> TransferOutcome
-    /// Writes scratch bytes `offset` up to `end`.
-    mutating func send(_ sink: Int32, offset: Int, end: Int) -> TransferOutcome
+    /// Writes scratch bytes `offset` up to `end`. `endFollows`: once they are written, nothing but the end is.
+    mutating func send(_ sink: Int32, offset: Int, end: Int, endFollows: Bool) -> TransferOutcome
 
     /// Whether `takeOverflow` would succeed.
     var hasOverflow: Bool { get }
