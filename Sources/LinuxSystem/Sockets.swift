@@ -77,6 +77,30 @@ public enum Socket {
         return value
     }
 
+    /// Bytes that `queueBulk` lets a receive queue grow to, as SO_RCVBUF counts them.
+    public static let bulkQueue: Int32 = 4 << 20
+
+    /// Bytes of the window before it: a few of the 64 KiB segments of loopback.
+    private static let bulkWindow: Int32 = 256 << 10
+
+    /// Whether this host lets everybody have such a queue: `net.core.rmem_max`, socket(7). Looked at once.
+    public static let mayQueueBulk: Bool = {
+        guard let socket = try? make(family: AF_INET, .tcp) else { return false }
+        try? set(socket.raw, SOL_SOCKET, SO_RCVBUF, bulkQueue)
+        // The kernel doubles what it is given, for its own overhead.
+        return ((try? get(socket.raw, SOL_SOCKET, SO_RCVBUF)) ?? 0) >= 2 * bulkQueue
+    }()
+
+    /// For a stream in bulk from this machine: a small window before a large queue, TCP_WINDOW_CLAMP and SO_RCVBUF, tcp(7).
+    ///
+    /// As long as the window need not shrink, the kernel acknowledges what arrives at once, in the sender's own context,
+    /// which then goes on sending. With one buffer for both, a reader that lags closes the window; from then on its reads
+    /// are what acknowledges, and whatever the sender has waiting is sent in the reader's time, who lags all the more.
+    public static func queueBulk(_ socket: Int32) throws(Errno) {
+        try set(socket, SOL_SOCKET, SO_RCVBUF, bulkQueue)
+        try set(socket, level.tcp, TCP_WINDOW_CLAMP, bulkWindow)
+    }
+
     /// TCP_NODELAY, tcp(7).
     public static func setNoDelay(_ socket: Int32) throws(Errno) {
         try set(socket, level.tcp, TCP_NODELAY, 1)

@@ -78,6 +78,7 @@ public struct PortForwarder: ~Copyable {
     let descriptorBudget: Int
     /// The host's default for TCP; nil if it is reno, or not to be had.
     let hostCongestion: CongestionControl?
+    let mayQueueBulk = Socket.mayQueueBulk
     var control: OwnedFD?
     var signals: SignalDescriptor?
     var controlPeers = Slab<OwnedFD>(capacity: 64)

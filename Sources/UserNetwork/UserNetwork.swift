@@ -89,6 +89,7 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     var readyMappings = ValueQueue()
     /// The kernel peeks at an offset by itself, by family.
     let hasPeekOffset: (ipv4: Bool, ipv6: Bool)
+    let mayQueueBulk = Socket.mayQueueBulk
     let input: UnsafeMutableRawBufferPointer
     let output: UnsafeMutableRawBufferPointer
     let datagrams: UnsafeMutableRawBufferPointer

@@ -96,3 +96,19 @@ func unusedPort() throws -> UInt16 {
     try Socket.bind(socket.raw, SocketAddress(IPAddress(ipv4: 0x7f00_0001), port: 0))
     return try Socket.localAddress(socket.raw).port
 }
+
+extension ForwarderHarness {
+    /// A connected pair through the forwarder.
+    func connect(
+        _ service: Service, _ port: UInt16, ipv6: Bool = false
+    ) throws -> (client: Peer, server: Peer, address: SocketAddress) {
+        let client = try Peer(to: port, ipv6: ipv6)
+        var accepted: (peer: Peer, address: SocketAddress)?
+        #expect(
+            try pump {
+                accepted = accepted ?? service.accept(); return accepted != nil
+            })
+        let (server, address) = try #require(accepted)
+        return (client, server, address)
+    }
+}

@@ -68,7 +68,7 @@ public enum NetConfinement {
                     2,
                     in: [
                         TCP_NODELAY, TCP_CONGESTION, TCP_NOTSENT_LOWAT, TCP_QUICKACK, TCP_USER_TIMEOUT, TCP_KEEPIDLE,
-                        TCP_KEEPINTVL, TCP_KEEPCNT,
+                        TCP_KEEPINTVL, TCP_KEEPCNT, TCP_WINDOW_CLAMP,
                     ]),
             ],
             [.init(1, in: [Int32(samara_protocol_udp)]), .init(2, in: [samara_udp_segment, samara_udp_gro])],

@@ -34,6 +34,8 @@ struct Flow: ~Copyable {
     /// Whether a socket's events include that it is writable. They do not before it once was not: the kernel would
     /// report every new socket as writable, a wake-up per connection for nothing.
     var clientReportsRoom = false
+    /// Whether the client's bulk has a queue of its own kind, or needs none.
+    var hasBulkQueue = false
     var podReportsRoom = false
     /// In `resetting`: whether the client is the side that is left.
     var clientIsLeft = false

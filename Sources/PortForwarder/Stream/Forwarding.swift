@@ -42,7 +42,9 @@ extension PortForwarder {
         var mayRunAgain = false
         switch flows[slot].up.run(from: client, to: pod, &transfer, closesSink: flows[slot].down.isEnded) {
         case .waiting, .ended: break
-        case .again: mayRunAgain = true
+        case .again:
+            mayRunAgain = true
+            if !flows[slot].hasBulkQueue, flows[slot].up.isSplicing { queueBulk(slot) }
         case .sourceReset: return reset(slot, clientIsLeft: false)
         case .sinkFailed:
             // The pod closed or reset. What it sent before that still belongs to the client.
@@ -75,6 +77,12 @@ extension PortForwarder {
             flows[slot].isQueued = true
             readyFlows.append(Self.token(.client, slot: slot, generation: flows.generation(slot)).rawValue)
         }
+    }
+
+    /// A client on this machine sends in bulk. One elsewhere keeps the window that the kernel finds for its path.
+    private mutating func queueBulk(_ slot: UInt32) {
+        flows[slot].hasBulkQueue = true
+        if mayQueueBulk, flows[slot].clientAddress.ip.isLoopback { try? Socket.queueBulk(flows[slot].clientFD) }
     }
 
     /// Runs the flows whose budget was used up, each once.

@@ -8,7 +8,7 @@ import SystemPackage
 /// The host's half of a connection of the pod.
 struct HostConnection: HostRecord {
     struct Flags: OptionSet, BitwiseCopyable {
-        let rawValue: UInt8
+        let rawValue: UInt16
         /// connect(2) has not succeeded yet.
         static var connecting: Self { Self(rawValue: 1) }
         /// The pod was told of too little room; the socket's next EPOLLOUT is for it.
@@ -24,6 +24,8 @@ struct HostConnection: HostRecord {
         static var peeksAtOffset: Self { Self(rawValue: 64) }
         /// What is queued is followed by the end of the stream, not by a reset.
         static var endsOrderly: Self { Self(rawValue: 128) }
+        /// The other side is on this machine; should it send in bulk, its bulk is queued.
+        static var mayQueueBulk: Self { Self(rawValue: 256) }
     }
 
     var descriptor: Int32 = -1
@@ -64,6 +66,7 @@ extension UserNetwork {
                 record.pointee.flags.insert(.peeksAtOffset)
             }
             if isResolver { record.pointee.flags.insert(.usesResolver) }
+            if isLocal && mayQueueBulk { record.pointee.flags.insert(.mayQueueBulk) }
             if outcome == .connected {
                 accept(id, record, epoll)
             } else {

@@ -64,6 +64,9 @@ extension UserNetwork {
 
     // MARK: Host to pod
 
+    /// Octets on their way to the pod that show a bulk transfer.
+    private static var bulk: Int { 256 << 10 }
+
     /// Completes the frame in `output`; returns its length, 0 for none.
     mutating func fill(_ request: PayloadRequest) -> Int {
         guard let record = connections.find(request.flow), record.pointee.descriptor >= 0 else {
@@ -73,6 +76,10 @@ extension UserNetwork {
         let space = UnsafeMutableRawBufferPointer(rebasing: output[request.bufferOffset..<end])
         switch peek(record, request.streamOffset + Int(record.pointee.unconsumed), space) {
         case .bytes(let count):
+            if request.streamOffset >= Self.bulk, record.pointee.flags.contains(.mayQueueBulk) {
+                record.pointee.flags.remove(.mayQueueBulk)
+                try? Socket.queueBulk(record.pointee.descriptor)
+            }
             // An end that was reported with the data is not reported again.
             if count < request.maximumLength && record.pointee.flags.contains(.endsOrderly)
                 && !record.pointee.flags.contains(.broken)
