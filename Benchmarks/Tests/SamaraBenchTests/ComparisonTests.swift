@@ -55,6 +55,28 @@ import Testing
         #expect(comparison.entries.first.map { abs($0.machine - 1.33) < 0.1 } == true)
     }
 
+    /// Also out of a figure that only Samara has: the others' time and cpu tell.
+    @Test func theMachineIsTakenOutOfAFigureOfSamarasOnly() {
+        func withDetached(_ report: Report, _ each: Double) -> Report {
+            var report = report
+            let metric = Metric(id: "detached", title: "detached cpu", unit: "ms", better: .lower, isDetail: true)
+            for subject in report.metrics[0].subjects.indices {
+                let isSamara = report.metrics[0].subjects[subject].role == .samara
+                for round in 0..<20 {
+                    report.metrics[0].add(
+                        isSamara ? each * (1 + 0.002 * Double(round)) : 0, metric, subject: subject, round: round)
+                }
+            }
+            return report
+        }
+        let old = withDetached(report(usual, seed: 1), 3)
+        let slowMachine = report(usual, machine: 1.33, seed: 2)
+        let same = Comparison(old: old, new: withDetached(slowMachine, 3 * 1.33), threshold: 0.05)
+        #expect(same.entries.count == 2 && same.regressions.isEmpty, "\(same.entries)")
+        let more = Comparison(old: old, new: withDetached(slowMachine, 6), threshold: 0.05)
+        #expect(more.regressions.map(\.metric.id) == ["detached"])
+    }
+
     @Test func aNewerVersionIsComparedWithTheOlder() {
         let newer = ["samara 0.2.0": 3.5, "floor": 1.0, "crun 1.28": 2.2]
         let comparison = Comparison(old: report(usual, seed: 1), new: report(newer, seed: 2), threshold: 0.05)

@@ -94,8 +94,10 @@ struct SystemTests {
     @Test func aSlowDownIsFoundAndARepeatIsNot() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let old = folder + "/old.json"
+        // Wide, because a machine with other work changes from one second to the next; how small a change is found is
+        // ComparisonTests' affair.
         let arguments = [
-            "start", "--only", "run", "--peers", "samara", "--rounds", "10", "--threshold", "15", "--json",
+            "start", "--only", "run", "--peers", "samara", "--rounds", "10", "--threshold", "50", "--json",
         ]
         let first = try run(arguments + [old])
         #expect(first.status == 0, "\(first.text)")

@@ -74,35 +74,32 @@ struct Comparison: Codable, Sendable {
             unmatched.append("\(after.id): \(after.subjects[subject].fullName) did not take part before")
         }
         for metric in after.metrics {
-            let measured = pairs.compactMap { pair -> Series? in
-                let subject = after.subjects[pair.new]
-                let (old, new) = (before.subjects[pair.old].values[metric.id], subject.values[metric.id])
-                guard let old, let new, old.contains(where: { $0 != nil }), new.contains(where: { $0 != nil }) else {
-                    return nil
-                }
-                return Series(name: subject.fullName, role: subject.role, old: old, new: new)
-            }
-            let samara = measured.filter { $0.role == .samara }
-            let controls = measured.filter { $0.role != .samara }
-            for series in samara {
-                let others = controls.isEmpty ? companions(metric, before, after) : controls
-                entries.append(judge(series, others, metric, after))
+            for own in series(metric, before, after) where own.role == .samara {
+                entries.append(judge(own, controls(metric, before, after), metric, after))
             }
         }
     }
 
-    /// Where nobody else took part: Samara's other figures in the same unit. What changes nearly all of them alike is the
-    /// machine.
-    private func companions(_ metric: Metric, _ before: MetricReport, _ after: MetricReport) -> [Series] {
-        after.metrics.filter { $0.id != metric.id && $0.unit == metric.unit && $0.isDetail == metric.isDetail }
-            .flatMap { other in
-                after.subjects.compactMap { subject -> Series? in
-                    guard let index = Self.match(subject, before), let new = subject.values[other.id],
-                        let old = before.subjects[index].values[other.id]
-                    else { return nil }
-                    return Series(name: subject.fullName, role: .samara, old: old, new: new)
-                }
-            }
+    private func series(_ metric: Metric, _ before: MetricReport, _ after: MetricReport) -> [Series] {
+        after.subjects.compactMap { subject in
+            guard let index = Self.match(subject, before), let new = subject.values[metric.id],
+                let old = before.subjects[index].values[metric.id], old.contains(where: { $0 != nil }),
+                new.contains(where: { $0 != nil })
+            else { return nil }
+            return Series(name: subject.fullName, role: subject.role, old: old, new: new)
+        }
+    }
+
+    /// What tells the machine's change: others' figures of this metric; where nobody else has any but zero (only Samara
+    /// leaves something detached, say), others' in the same unit; without others, Samara's own in the same unit. What
+    /// changes nearly all of them alike is the machine.
+    private func controls(_ metric: Metric, _ before: MetricReport, _ after: MetricReport) -> [Series] {
+        let same = series(metric, before, after).filter { $0.role != .samara && $0.hasChange }
+        if !same.isEmpty { return same }
+        let related = after.metrics.filter { $0.id != metric.id && $0.unit == metric.unit }
+            .flatMap { series($0, before, after) }.filter(\.hasChange)
+        let others = related.filter { $0.role != .samara }
+        return others.isEmpty ? related : others
     }
 
     /// By the whole name, or by the name without the version: a newer Samara is compared with the older.
@@ -122,6 +119,9 @@ struct Comparison: Codable, Sendable {
         let role: MetricReport.Role
         let old: [Double?]
         let new: [Double?]
+
+        /// Whether the medians have a ratio.
+        var hasChange: Bool { [old, new].allSatisfy { (Distribution($0.compactMap { $0 }).median ?? 0) > 0 } }
     }
 
     private func judge(_ series: Series, _ controls: [Series], _ metric: Metric, _ report: MetricReport) -> Entry {

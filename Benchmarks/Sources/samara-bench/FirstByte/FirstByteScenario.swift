@@ -9,7 +9,7 @@ final class FirstByteScenario: Scenario {
     static let summary = "from pod create to the first byte through a published port"
     static let parts = ["first-byte"]
     static let thorough = Profile(rounds: 40, warmUp: 1, secondsPerPart: 120)
-    static let quick = Profile(rounds: 12, warmUp: 1, secondsPerPart: 25)
+    static let quick = Profile(rounds: 12, warmUp: 1, secondsPerPart: 15)
 
     private static let total = Metric(
         id: "total", title: "pod create to first byte", unit: "ms", better: .lower, hasTail: true, isHeadline: true)

@@ -81,11 +81,10 @@ struct ForwardLoad {
         let (path, arguments): (String, [String])
         switch kind {
         case .throughput(let streams, let reverse, let congestion):
-            guard let iperf = tools.installed("iperf3") else { throw BenchError("iperf3 is not installed") }
             let algorithm = congestion ?? congestionControl
-            path = iperf
+            path = try tools.iperf()
             arguments =
-                ["-c", host, "-p", "\(ports.bulk)", "-J", "-t", "\(Int(seconds))", "-P", "\(streams)"]
+                ["-c", host, "-p", "\(ports.bulk)", "-J", "-t", "\(max(1, Int(seconds)))", "-P", "\(streams)"]
                 + (reverse ? ["-R"] : []) + (algorithm.map { ["-C", $0] } ?? [])
         case .stream: (path, arguments) = try loader("bulk", host, "\(ports.load)", "\(seconds)")
         case .roundTrips(let bytes): (path, arguments) = try loader("rr", host, "\(ports.load)", "\(bytes)", "\(seconds)")

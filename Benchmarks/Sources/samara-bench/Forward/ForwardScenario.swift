@@ -9,7 +9,7 @@ final class ForwardScenario: Scenario {
     static let summary = "published TCP ports: throughput, round trips, short connections, CPU"
     static let parts = ForwardLoad.all.map(\.id)
     static let thorough = Profile(rounds: 7, secondsPerPart: 115)
-    static let quick = Profile(rounds: 3, secondsPerPart: 15)
+    static let quick = Profile(rounds: 3, secondsPerPart: 8, loadSeconds: 0.6)
     static let quickParts = ["bulk", "reverse", "rr", "crr", "crr64", "http64", "memory1000", "idle"]
 
     private let options: Options
@@ -36,11 +36,13 @@ final class ForwardScenario: Scenario {
     }
 
     func run(report: inout Report) throws {
+        let iperf = try runner.version(of: tools.iperf(), setup.holder.environment)
         forwarders.append(try setup.loopback())
         try startEngines()
         try startBareForwarders()
         var result = MetricReport(
-            title: "Published ports, TCP", wantedRounds: options.rounds, seed: options.seed)
+            title: "Published ports, TCP", method: "Bulk by iperf3 \(iperf), the rest by net-load and wrk.",
+            wantedRounds: options.rounds, seed: options.seed)
         result.subjects = forwarders.map { MetricReport.Subject(name: $0.name, note: $0.note) }
         result.absent = absent
         // What has been found is reported even when the rest is interrupted.
@@ -161,11 +163,11 @@ final class ForwardScenario: Scenario {
                 tools, forwarder.ports, from: position, seconds: options.loadSeconds,
                 congestionControl: options.congestionControl, setup.holder.environment)
         else { return [] }
-        let machine = Forwarder.machineCPU()
+        let machine = MachineTime.busy()
         let carriers = forwarder.carrierCPU()
         let outcome = try runner.run(client, capturesOutput: true)
         let carried = Double(forwarder.carrierCPU() &- carriers)
-        let all = Double(Forwarder.machineCPU() - machine)
+        let all = Double(MachineTime.busy() - machine)
         guard outcome.status == 0 else { throw BenchError(ProcessRunner.reason(outcome)) }
         let figures = try load.figures(outcome.output)
         guard load.costsTime else { return figures.values }

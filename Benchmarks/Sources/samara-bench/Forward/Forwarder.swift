@@ -44,16 +44,6 @@ struct Forwarder {
             }
         }
     }
-
-    /// Busy time of the whole machine in nanoseconds, of 10 ms resolution: proc_stat(5).
-    static func machineCPU() -> UInt64 {
-        let text = (try? String(contentsOfFile: "/proc/stat", encoding: .utf8)) ?? ""
-        let fields =
-            text.split(separator: "\n").first?.split(separator: " ").dropFirst().compactMap { UInt64($0) } ?? []
-        guard fields.count >= 8 else { return 0 }
-        // user nice system irq softirq steal; not idle and iowait
-        return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6] + fields[7]) * 10_000_000
-    }
 }
 
 /// Makes forwarders.
@@ -78,14 +68,14 @@ struct ForwarderSetup {
     func loopback() throws -> Forwarder {
         let forwarder = Forwarder(name: "loopback", ports: Self.freePorts())
         _ = try runner.startResident(
-            shell(servers(forwarder.ports.bulk, forwarder.ports.load), holder.environment))
+            shell(try servers(forwarder.ports.bulk, forwarder.ports.load), holder.environment))
         return forwarder
     }
 
     // MARK: Engines
 
-    /// A pod with two published ports and a container for each server. The container sees the host's /usr for iperf3 and
-    /// its libraries.
+    /// A pod with two published ports and a container for each server. The container sees iperf3 and its libraries on
+    /// the host.
     func engine(_ engine: ContainerEngine) throws -> Forwarder {
         let ports = Self.freePorts()
         let carriers = engine.name.hasPrefix("samara") ? ["samara-net"] : ["rootlessport", "pasta", "passt"]
@@ -94,13 +84,11 @@ struct ForwarderSetup {
                 engine.command(
                     "pod", "create", "--name", "forward", "-p", "\(address):\(ports.bulk):\(Self.bulk)", "-p",
                     "\(address):\(ports.load):\(Self.load)", "-p", "\(address):\(ports.closed):\(Self.closed)"))
-            guard let iperf = tools.installed("iperf3") else { throw BenchError("iperf3 is not installed") }
-            let linker = try Self.dynamicLinker()
-            try runner.output(
-                engine.command(
-                    "run", "-d", "--pod", "forward", "-v", "/usr:/usr:ro", ContainerEngine.image, linker, iperf, "-s",
-                    "-p",
-                    "\(Self.bulk)"))
+            let (folder, iperf) = try iperfInContainer()
+            let arguments =
+                ["run", "-d", "--pod", "forward", "-v", "\(folder):\(folder):ro", ContainerEngine.image] + iperf
+                + ["-s", "-p", "\(Self.bulk)"]
+            try runner.output(engine.command(arguments))
             try runner.output(
                 engine.command(
                     "run", "-d", "--pod", "forward", "-v", "\(tools.programFolder):/programs:ro", ContainerEngine.image,
@@ -134,7 +122,7 @@ struct ForwarderSetup {
                     arguments: [
                         "--foreground", "--config-net", "-t",
                         "\(address)/\(ports.bulk):\(Self.bulk),\(ports.load):\(Self.load),\(ports.closed):\(Self.closed)",
-                        "-u", "none", "-T", "none", "-U", "none", "--", "/bin/sh", "-c", servers(Self.bulk, Self.load),
+                        "-u", "none", "-T", "none", "-U", "none", "--", "/bin/sh", "-c", try servers(Self.bulk, Self.load),
                     ], environment: holder.environment))
         }
     }
@@ -157,7 +145,7 @@ struct ForwarderSetup {
                     path: "/usr/bin/nsenter",
                     arguments: [
                         "-U", "--preserve-credentials", "-n", "-t", "\(pod.pid)", "/bin/sh", "-c",
-                        servers(Self.bulk, Self.load),
+                        try servers(Self.bulk, Self.load),
                     ], environment: holder.environment))
             for (host, guest) in [
                 (ports.bulk, Self.bulk), (ports.load, Self.load), (ports.closed, Self.closed),
@@ -187,15 +175,15 @@ struct ForwarderSetup {
                         "\(address):\(ports.bulk):\(Self.bulk)/tcp", "-p", "\(address):\(ports.load):\(Self.load)/tcp",
                         "-p", "\(address):\(ports.closed):\(Self.closed)/tcp",
                         "/bin/sh", "-c",
-                        servers(Self.bulk, Self.load),
+                        try servers(Self.bulk, Self.load),
                     ], environment: environment))
         }
     }
 
     // MARK: Parts
 
-    private func servers(_ bulk: Int, _ load: Int) -> String {
-        "iperf3 -s -p \(bulk) >/dev/null 2>&1 & exec \(tools.programFolder)/net-load serve \(load)"
+    private func servers(_ bulk: Int, _ load: Int) throws -> String {
+        "\(try tools.iperf()) -s -p \(bulk) >/dev/null 2>&1 & exec \(tools.programFolder)/net-load serve \(load)"
     }
 
     private func shell(_ text: String, _ environment: [String: String]) -> Command {
@@ -256,6 +244,14 @@ struct ForwarderSetup {
             guard cbench_now_ns() < deadline else { throw BenchError("its API answered `\(reply)`, error \(error)") }
             try runner.pause(milliseconds: 20)
         }
+    }
+
+    /// The folder that a container needs to run iperf3, and its command line there. A newer one brings its libraries along
+    /// and finds them by the folder's name; the installed one needs the host's /usr.
+    private func iperfInContainer() throws -> (folder: String, command: [String]) {
+        let iperf = try tools.iperf()
+        if let folder = tools.newerFolder, iperf.hasPrefix(folder + "/") { return (folder, [iperf]) }
+        return ("/usr", [try Self.dynamicLinker(), iperf])
     }
 
     /// The system's dynamic linker by a name that holds where only the host's /usr is visible.

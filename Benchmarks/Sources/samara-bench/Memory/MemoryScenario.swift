@@ -9,7 +9,7 @@ final class MemoryScenario: Scenario {
     static let summary = "memory, processes, descriptors and wake-ups of an engine by number of idle pods"
     static let parts = ["pods"]
     static let thorough = Profile(rounds: 3, secondsPerPart: 180)
-    static let quick = Profile(rounds: 1, secondsPerPart: 60)
+    static let quick = Profile(rounds: 1, secondsPerPart: 30)
 
     private let bench: Bench
     private var engines: EngineSet?

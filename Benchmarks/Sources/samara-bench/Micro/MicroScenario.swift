@@ -7,7 +7,7 @@ struct MicroScenario: Scenario {
     static let summary = "checksums, packets, the event loop, launch plans, records: nanoseconds and allocations"
     static let parts = ["micro"]
     static let thorough = Profile(rounds: 15, warmUp: 1, secondsPerPart: 60)
-    static let quick = Profile(rounds: 9, warmUp: 1, secondsPerPart: 15)
+    static let quick = Profile(rounds: 7, warmUp: 1, secondsPerPart: 8)
 
     private struct Entry: Decodable {
         let title: String

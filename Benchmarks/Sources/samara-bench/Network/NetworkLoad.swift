@@ -53,8 +53,7 @@ struct NetworkLoad {
     }
 
     private func iperf(_ tools: Tools, _ host: String, _ port: Int, _ seconds: Double) throws -> [String] {
-        guard let path = tools.installed("iperf3") else { throw BenchError("iperf3 is not installed") }
-        return [path, "-c", host, "-p", "\(port)", "-J", "-t", "\(Int(seconds))"]
+        return [try tools.iperf(), "-c", host, "-p", "\(port)", "-J", "-t", "\(max(1, Int(seconds)))"]
     }
 
     // MARK: Figures

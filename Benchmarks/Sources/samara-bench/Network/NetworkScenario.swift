@@ -9,7 +9,7 @@ final class NetworkScenario: Scenario {
     static let summary = "outbound TCP and UDP of a pod: throughput, round trips, short connections, CPU"
     static let parts = NetworkLoad.all.map(\.id)
     static let thorough = Profile(rounds: 7, secondsPerPart: 60)
-    static let quick = Profile(rounds: 3, secondsPerPart: 10)
+    static let quick = Profile(rounds: 3, secondsPerPart: 7, loadSeconds: 0.6)
     static let quickParts = ["up", "down", "rr", "urr", "crr", "udp1g"]
 
     private let bench: Bench
@@ -33,7 +33,7 @@ final class NetworkScenario: Scenario {
         var result = MetricReport(
             id: "network", title: "Outbound, servers on the host's loopback",
             method:
-                "iperf3 and net-load run inside each network namespace; MTU 65520 unless said otherwise; CPU is that of the whole machine.",
+                "iperf3 \(try bench.iperfVersion()) and net-load run inside each network namespace; MTU 65520 unless said otherwise; CPU is that of the whole machine.",
             wantedRounds: bench.options.rounds, seed: bench.options.seed)
         result.subjects = ways.map { MetricReport.Subject(name: $0.name) }
         result.absent = absent
@@ -51,8 +51,8 @@ final class NetworkScenario: Scenario {
     // MARK: Setting up
 
     private func startServers() throws {
-        let text =
-            "iperf3 -s -p \(bulkPort) >/dev/null 2>&1 & exec \(try bench.tools.program("net-load")) serve \(loadPort)"
+        let (iperf, netLoad) = (try bench.tools.iperf(), try bench.tools.program("net-load"))
+        let text = "\(iperf) -s -p \(bulkPort) >/dev/null 2>&1 & exec \(netLoad) serve \(loadPort)"
         _ = try bench.runner.startResident(
             Command(path: "/bin/sh", arguments: ["-c", text], environment: bench.holder.environment))
     }
@@ -115,9 +115,9 @@ final class NetworkScenario: Scenario {
         let line = try load.client(bench.tools, way.host, bulkPort: bulkPort, loadPort: loadPort, bench.options)
         var command = try way.command(line, mtu: load.mtu, bench.holder.environment)
         command.timeLimitSeconds = bench.options.loadSeconds * 3 + 8
-        let before = Forwarder.machineCPU()
+        let before = MachineTime.busy()
         let outcome = try bench.runner.run(command, capturesOutput: true)
-        let used = Double(Forwarder.machineCPU() - before)
+        let used = Double(MachineTime.busy() - before)
         guard outcome.status == 0 else { throw BenchError("\(load.title): \(ProcessRunner.reason(outcome))") }
         let figures = try load.figures(outcome.output)
         return figures.values + [load.cpuMetric(nanoseconds: used, amount: figures.amount)]

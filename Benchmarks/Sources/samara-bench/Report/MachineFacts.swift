@@ -16,6 +16,8 @@ struct MachineFacts: Codable, Sendable {
     var user: String
     var loadAverageBefore: String
     var loadAverageAfter = ""
+    /// Of all cores, in the second before the benchmark began. Absent in earlier reports.
+    var busyShareBefore: Double?
     var congestionControl: String
     /// By engine: what its containers are made of, seen from inside.
     var containers: [String: String] = [:]
@@ -40,6 +42,7 @@ struct MachineFacts: Codable, Sendable {
             cores: ProcessInfo.processInfo.activeProcessorCount,
             memoryMiB: memory / 1024, cgroups: isUnified ? "v2" : "v1 or hybrid", fileSystem: fileSystemName(workspace),
             user: "uid \(getuid())", loadAverageBefore: read("/proc/loadavg"),
+            busyShareBefore: MachineTime.busyShare(seconds: 1, cores: ProcessInfo.processInfo.activeProcessorCount),
             congestionControl: read("/proc/sys/net/ipv4/tcp_congestion_control"))
     }
 
@@ -55,15 +58,18 @@ struct MachineFacts: Codable, Sendable {
         }
     }
 
-    /// Whether something else ran when the benchmark began.
+    /// Whether something else ran when the benchmark began. The load average alone would blame what ended a minute ago:
+    /// usually the build.
     var wasBusy: Bool {
-        Double(loadAverageBefore.split(separator: " ").first ?? "").map { $0 > 0.3 * Double(cores) } ?? false
+        if let busyShareBefore { return busyShareBefore > 0.1 }
+        return Double(loadAverageBefore.split(separator: " ").first ?? "").map { $0 > 0.3 * Double(cores) } ?? false
     }
 
     var text: String {
         var lines = [
             "\(date), kernel \(kernel), \(distribution), \(cores) x \(processor), \(memoryMiB) MiB, cgroups \(cgroups), \(fileSystem), \(user)",
-            "load average before: \(loadAverageBefore); after: \(loadAverageAfter)",
+            "load average before: \(loadAverageBefore); after: \(loadAverageAfter)"
+                + (busyShareBefore.map { "; busy before: \(Int(($0 * 100).rounded())) %" } ?? ""),
         ]
         if wasBusy {
             lines.append("**The machine was busy: compare ratios only, and those with care.**")

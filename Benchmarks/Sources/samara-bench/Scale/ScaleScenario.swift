@@ -8,7 +8,7 @@ final class ScaleScenario: Scenario {
     static let summary = "start, list and create beside 1,000 created and 200 running containers, and up to 500 pods"
     static let parts = ["created", "running", "pods"]
     static let thorough = Profile(rounds: 7, secondsPerPart: 240)
-    static let quick = Profile(rounds: 3, secondsPerPart: 15)
+    static let quick = Profile(rounds: 3, secondsPerPart: 10)
 
     /// Each command at every number of what is there.
     private struct Stage {

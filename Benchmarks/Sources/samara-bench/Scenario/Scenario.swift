@@ -71,4 +71,6 @@ struct Bench {
     /// The user's subordinate IDs, held by a sleeping process.
     let holder: UserNamespace
     let progress: Progress
+
+    func iperfVersion() throws -> String { try runner.version(of: tools.iperf(), holder.environment) }
 }

@@ -10,7 +10,7 @@ struct StartScenario: Scenario {
     static let summary = "the start of containers: run, run in a pod, exec, pod create and rm, ps"
     static let parts = ["run", "tail", "phases", "pod-run", "exec", "pod", "ps"]
     static let thorough = Profile(rounds: 60, warmUp: 2, secondsPerPart: 180)
-    static let quick = Profile(rounds: 20, warmUp: 1, secondsPerPart: 15)
+    static let quick = Profile(rounds: 20, warmUp: 1, secondsPerPart: 8)
 
     let options: Options
     let tools: Tools
