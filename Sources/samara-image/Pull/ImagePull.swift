@@ -35,15 +35,17 @@ struct ImagePull {
         let found = try manifest(name, repository)
         if let local, local.manifestDigest == found.digest { return local.id }
         progress.message("Getting image source signatures")
-        var blobs = try StagedBlobs(newStaging(), limits: options.limits)
+        var blobs = try StagedBlobs(staging(for: found.manifest), limits: options.limits)
         return try receive(name, found, repository, &blobs)
     }
 
-    private func newStaging() throws(LayerArchiveError) -> Staging {
+    /// What killed pulls had whole need not be fetched again: it is taken over from their work, or claimed where one that
+    /// was killed in its commit had moved it. Then the space of the rest is freed, before anything is fetched.
+    private func staging(for manifest: ImageManifest) throws(LayerArchiveError) -> Staging {
         do {
             let staging = try Staging(in: store)
-            // What a killed pull had whole need not be fetched again; the rest of its space is freed first.
             try staging.adoptAbandonedBlobs()
+            for content in [manifest.config] + manifest.layers { _ = try staging.claim(blob: content.digest) }
             try store.garbageCollect()
             return staging
         } catch { throw LayerArchiveError(error) }
