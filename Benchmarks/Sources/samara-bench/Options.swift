@@ -89,6 +89,7 @@ struct Options {
               SAMARA_EXECUTABLES    the folder with samara, samara-net and samara-image
               SAMARA_IMAGES         the folder with busybox.tar (hack/make-images)
               SAMARA_PEERS          a folder with newer peers (hack/bench-peers), measured beside the installed ones
+              SAMARA_IPERF3         the iperf3 for everybody's bulk (default: the newest there is)
               SAMARA_BENCH_PROGRAMS the folder with floor-start and net-load (default: beside samara-bench)
 
             """

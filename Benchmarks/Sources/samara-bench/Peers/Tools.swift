@@ -9,6 +9,8 @@ struct Tools {
     let samaraFolder: String?
     /// The folder with floor-start and the load generators.
     let programFolder: String
+    /// The iperf3 to use instead of the newest.
+    let chosenIperf: String?
     /// docker-archive with `true`, `sh`, `sleep` and `cat`.
     let image: String?
 
@@ -18,6 +20,7 @@ struct Tools {
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/"
         programFolder =
             environment["SAMARA_BENCH_PROGRAMS"] ?? String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
+        chosenIperf = environment["SAMARA_IPERF3"].flatMap { $0.isEmpty ? nil : $0 }
         image = environment["SAMARA_IMAGES"].map { $0 + "/busybox.tar" }
     }
 
@@ -33,9 +36,15 @@ struct Tools {
         newerFolder.map { $0 + "/bin/" + name }.flatMap { FileManager.default.isExecutableFile(atPath: $0) ? $0 : nil }
     }
 
-    /// The load generator of everybody's bulk: the newest there is. Since 3.16 each stream of iperf3 has a thread of its own;
+    /// The load generator of everybody's bulk: the newest there is, unless one is chosen. Since 3.16 each stream of iperf3 has a thread of its own;
     /// with the select loop of before, one stream over loopback takes 12 Gbit/s in one second and 37 in the next.
     func iperf() throws -> String {
+        if let chosenIperf {
+            guard FileManager.default.isExecutableFile(atPath: chosenIperf) else {
+                throw BenchError("SAMARA_IPERF3 names \(chosenIperf), which is not an executable file")
+            }
+            return chosenIperf
+        }
         guard let path = newer("iperf3") ?? installed("iperf3") else { throw BenchError("iperf3 is not installed") }
         return path
     }
