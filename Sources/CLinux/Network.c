@@ -46,6 +46,20 @@ int samara_get_option(int socket, int level, int name, int *value) {
     return getsockopt(socket, level, name, value, &length);
 }
 
+int samara_tcp_least_round_trip(int socket, uint32_t *microseconds) {
+    // linux/tcp.h has tcpi_min_rtt and cannot be included beside netinet/tcp.h, whose tcp_info ends before it.
+    enum { offset = 148 };
+    unsigned char info[offset + sizeof *microseconds];
+    socklen_t length = sizeof info;
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, info, &length) != 0) return -1;
+    if (length < sizeof info) {
+        errno = ENODATA;
+        return -1;
+    }
+    memcpy(microseconds, info + offset, sizeof *microseconds);
+    return 0;
+}
+
 int samara_set_congestion(int socket, const char *name) {
     return setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
 }

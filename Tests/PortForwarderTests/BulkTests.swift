@@ -40,4 +40,14 @@ import Testing
         if Socket.mayQueueBulk { #expect(queue == 2 * Socket.bulkQueue, "bulk from this machine has a queue") }
         #expect(harness.statistics.tcpBytesSpliced > UInt64(total / 4), "bulk goes through a pipe")
     }
+
+    /// By the time that the handshake took: there is none without a connection.
+    @Test func whatIsNearby() throws {
+        let service = try Service()
+        // The first may have been interrupted.
+        let attempts = try (0..<5).map { _ in try Peer(to: service.port) }
+        #expect(attempts.contains { Socket.isNearby($0.fd.raw) }, "a connection over loopback")
+        #expect(try !Socket.isNearby(Socket.make(family: AF_INET, .tcp).raw), "no connection")
+        #expect(try !Socket.isNearby(Socket.make(family: AF_INET, .udp).raw), "not TCP")
+    }
 }

@@ -63,6 +63,8 @@ int samara_getsockname(int socket, struct sockaddr_in6 *address);
 /// An option whose value is an int: setsockopt(2), getsockopt(2).
 int samara_set_option(int socket, int level, int name, int value);
 int samara_get_option(int socket, int level, int name, int *value);
+/// tcpi_min_rtt of TCP_INFO, tcp(7); ENODATA from a kernel before 4.6.
+int samara_tcp_least_round_trip(int socket, uint32_t *microseconds);
 int samara_set_congestion(int socket, const char *name);
 /// A TCP congestion control algorithm's name (TCP_CA_NAME_MAX), zero-terminated.
 struct samara_congestion { char name[16]; };

@@ -79,10 +79,13 @@ extension PortForwarder {
         }
     }
 
-    /// A client on this machine sends in bulk. One elsewhere keeps the window that the kernel finds for its path.
+    /// A client sends in bulk. One that is not nearby keeps the window that the kernel finds for its path.
     private mutating func queueBulk(_ slot: UInt32) {
         flows[slot].hasBulkQueue = true
-        if mayQueueBulk, flows[slot].clientAddress.ip.isLoopback { try? Socket.queueBulk(flows[slot].clientFD) }
+        let client = flows[slot].clientFD
+        if mayQueueBulk, flows[slot].clientAddress.ip.isLoopback || Socket.isNearby(client) {
+            try? Socket.queueBulk(client)
+        }
     }
 
     /// Runs the flows whose budget was used up, each once.

@@ -24,7 +24,7 @@ struct HostConnection: HostRecord {
         static var peeksAtOffset: Self { Self(rawValue: 64) }
         /// What is queued is followed by the end of the stream, not by a reset.
         static var endsOrderly: Self { Self(rawValue: 128) }
-        /// The other side is on this machine; should it send in bulk, its bulk is queued.
+        /// Should the other side send in bulk, and be nearby, its bulk is queued.
         static var mayQueueBulk: Self { Self(rawValue: 256) }
     }
 
@@ -66,7 +66,7 @@ extension UserNetwork {
                 record.pointee.flags.insert(.peeksAtOffset)
             }
             if isResolver { record.pointee.flags.insert(.usesResolver) }
-            if isLocal && mayQueueBulk { record.pointee.flags.insert(.mayQueueBulk) }
+            if mayQueueBulk { record.pointee.flags.insert(.mayQueueBulk) }
             if outcome == .connected {
                 accept(id, record, epoll)
             } else {

@@ -78,7 +78,8 @@ extension UserNetwork {
         case .bytes(let count):
             if request.streamOffset >= Self.bulk, record.pointee.flags.contains(.mayQueueBulk) {
                 record.pointee.flags.remove(.mayQueueBulk)
-                try? Socket.queueBulk(record.pointee.descriptor)
+                let socket = record.pointee.descriptor
+                if Socket.isNearby(socket) { try? Socket.queueBulk(socket) }
             }
             // An end that was reported with the data is not reported again.
             if count < request.maximumLength && record.pointee.flags.contains(.endsOrderly)
