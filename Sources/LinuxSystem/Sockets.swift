@@ -91,8 +91,8 @@ public enum Socket {
         return ((try? get(socket.raw, SOL_SOCKET, SO_RCVBUF)) ?? 0) >= 2 * bulkQueue
     }()
 
-    /// Microseconds. A handshake within a machine (loopback, a veth pair) takes 5 to 15, one over a network more; and
-    /// `bulkWindow` in this time is 80 Gbit/s, more than one process forwards.
+    /// Microseconds. A handshake within a machine (loopback, a veth pair) takes 5 to 15 (minrtt of `ss -ti`), one over a
+    /// network usually more; and `bulkWindow` in this time is 80 Gbit/s, more than one process forwards.
     private static let nearby: UInt32 = 25
 
     /// Whether the peer of a TCP connection is on this machine, most likely, under whatever address: by the least round

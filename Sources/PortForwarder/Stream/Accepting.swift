@@ -120,9 +120,7 @@ extension PortForwarder {
     ) {
         // The host's own congestion control may pace (bbr). That is for paths that lose; towards this machine it only
         // costs, so listeners have reno, and a client from elsewhere gets the host's choice back.
-        if let hostCongestion, !address.ip.isLoopback, !Socket.isNearby(client.raw) {
-            Socket.set(client.raw, hostCongestion)
-        }
+        if let hostCongestion, !Self.isNearby(client.raw, address) { Socket.set(client.raw, hostCongestion) }
         let slot = flows.insert(
             Flow(
                 client: client, address: address, podPort: published.podPort,

@@ -83,9 +83,12 @@ extension PortForwarder {
     private mutating func queueBulk(_ slot: UInt32) {
         flows[slot].hasBulkQueue = true
         let client = flows[slot].clientFD
-        if mayQueueBulk, flows[slot].clientAddress.ip.isLoopback || Socket.isNearby(client) {
-            try? Socket.queueBulk(client)
-        }
+        if mayQueueBulk, Self.isNearby(client, flows[slot].clientAddress) { try? Socket.queueBulk(client) }
+    }
+
+    /// Whether a client is on this machine. The address alone is enough where it can say so: a handshake may be interrupted.
+    static func isNearby(_ client: Int32, _ address: SocketAddress) -> Bool {
+        address.ip.isLoopback || Socket.isNearby(client)
     }
 
     /// Runs the flows whose budget was used up, each once.

@@ -26,6 +26,8 @@ struct HostConnection: HostRecord {
         static var endsOrderly: Self { Self(rawValue: 128) }
         /// Should the other side send in bulk, and be nearby, its bulk is queued.
         static var mayQueueBulk: Self { Self(rawValue: 256) }
+        /// The other side has an address of this machine.
+        static var isLocal: Self { Self(rawValue: 512) }
     }
 
     var descriptor: Int32 = -1
@@ -66,7 +68,7 @@ extension UserNetwork {
                 record.pointee.flags.insert(.peeksAtOffset)
             }
             if isResolver { record.pointee.flags.insert(.usesResolver) }
-            if mayQueueBulk { record.pointee.flags.insert(.mayQueueBulk) }
+            if mayQueueBulk { record.pointee.flags.insert(isLocal ? [.mayQueueBulk, .isLocal] : .mayQueueBulk) }
             if outcome == .connected {
                 accept(id, record, epoll)
             } else {

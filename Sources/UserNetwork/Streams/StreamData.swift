@@ -79,7 +79,7 @@ extension UserNetwork {
             if request.streamOffset >= Self.bulk, record.pointee.flags.contains(.mayQueueBulk) {
                 record.pointee.flags.remove(.mayQueueBulk)
                 let socket = record.pointee.descriptor
-                if Socket.isNearby(socket) { try? Socket.queueBulk(socket) }
+                if record.pointee.flags.contains(.isLocal) || Socket.isNearby(socket) { try? Socket.queueBulk(socket) }
             }
             // An end that was reported with the data is not reported again.
             if count < request.maximumLength && record.pointee.flags.contains(.endsOrderly)

@@ -251,6 +251,9 @@ struct ForwarderSetup {
     private func iperfInContainer() throws -> (folder: String, command: [String]) {
         let iperf = try tools.iperf()
         if let folder = tools.newerFolder, iperf.hasPrefix(folder + "/") { return (folder, [iperf]) }
+        guard iperf.hasPrefix("/usr/") else {
+            throw BenchError("\(iperf) is not visible in containers: choose an iperf3 below /usr or of the newer peers")
+        }
         return ("/usr", [try Self.dynamicLinker(), iperf])
     }
 

@@ -36,8 +36,9 @@ struct Tools {
         newerFolder.map { $0 + "/bin/" + name }.flatMap { FileManager.default.isExecutableFile(atPath: $0) ? $0 : nil }
     }
 
-    /// The load generator of everybody's bulk: the newest there is, unless one is chosen. Since 3.16 each stream of iperf3 has a thread of its own;
-    /// with the select loop of before, one stream over loopback takes 12 Gbit/s in one second and 37 in the next.
+    /// The load generator of everybody's bulk: the newest there is, unless one is chosen. Since 3.16 each stream of iperf3
+    /// has a thread of its own; with the select loop of before, one stream over loopback takes 12 Gbit/s in one second and
+    /// 37 in the next.
     func iperf() throws -> String {
         if let chosenIperf {
             guard FileManager.default.isExecutableFile(atPath: chosenIperf) else {
