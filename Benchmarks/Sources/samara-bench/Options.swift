@@ -181,4 +181,7 @@ struct Options {
     func delay(of peer: String) -> Double { delays.filter { peer.hasPrefix($0.peer) }.reduce(0) { $0 + $1.milliseconds } }
 
     func includes(_ peer: String) -> Bool { peers.isEmpty || peers.contains { peer.hasPrefix($0) } }
+
+    /// Whether any version of the peer is asked for: "pasta 2026" asks for pasta.
+    func mentions(_ peer: String) -> Bool { peers.isEmpty || peers.contains { peer.hasPrefix($0) || $0.hasPrefix(peer) } }
 }

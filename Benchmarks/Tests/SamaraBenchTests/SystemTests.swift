@@ -114,6 +114,18 @@ struct SystemTests {
         #expect(try String(contentsOfFile: html, encoding: .utf8).contains("worse"))
     }
 
+    /// By its version, too, which nobody knows when it is not there.
+    @Test(arguments: ["bubblewrap", "bubblewrap 0"]) func aMissingPeerIsNamed(asked: String) throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let result = try run([
+            "start", "--only", "run", "--rounds", "1", "--warm-up", "0", "--peers", "samara 0,\(asked)",
+        ])
+        #expect(result.status == 0, "\(result.text)")
+        let isInstalled = Tools([:]).installed("bwrap") != nil
+        #expect(result.text.contains("| bubblewrap 0.") == isInstalled, "\(result.text)")
+        #expect(result.text.contains("**not measured**: bubblewrap: not installed") == !isInstalled, "\(result.text)")
+    }
+
     @Test func aBrokenPeerIsNamedWithItsMessageAndHasNoFigure() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         for (name, script) in [

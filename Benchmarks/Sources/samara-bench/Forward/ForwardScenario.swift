@@ -78,18 +78,15 @@ final class ForwardScenario: Scenario {
     private func startBareForwarders() throws {
         let environment = setup.holder.environment
         for tool in ["pasta", "slirp4netns", "rootlesskit"] {
-            let paths = tools.versions(of: tool)
-            if paths.isEmpty, options.includes(tool) { absent.append(AbsentPeer(peer: tool, reason: "not installed")) }
-            for (index, path) in paths.enumerated() {
-                let found = try runner.version(of: path, environment)
-                let version = found == "of unknown version" && path == tools.installed(tool) ? "installed" : found
-                guard options.includes("\(tool) \(version)") else { continue }
-                progress.say("preparing \(path)")
-                try attempt(path) {
+            let found = try PeerTool.find(tool, tools, options, runner, environment)
+            absent += found.absent
+            for (index, peer) in found.found.enumerated() {
+                progress.say("preparing \(peer.path)")
+                try attempt(peer.path) {
                     switch tool {
-                    case "pasta": try setup.pasta(path, version)
-                    case "slirp4netns": try setup.slirp4netns(path, version, index)
-                    default: try setup.rootlesskit(path, version, index)
+                    case "pasta": try setup.pasta(peer.path, peer.version)
+                    case "slirp4netns": try setup.slirp4netns(peer.path, peer.version, index)
+                    default: try setup.rootlesskit(peer.path, peer.version, index)
                     }
                 }
             }

@@ -73,14 +73,12 @@ final class NetworkScenario: Scenario {
 
     private func startPeers() throws {
         for tool in ["pasta", "slirp4netns"] {
-            let paths = bench.tools.versions(of: tool)
-            if paths.isEmpty, bench.options.includes(tool) { absent.append(AbsentPeer(peer: tool, reason: "not installed")) }
-            for path in paths {
-                let version = try bench.runner.version(of: path, bench.holder.environment)
-                let name = "\(tool) \(version == "of unknown version" ? "installed" : version)"
-                guard bench.options.includes(name) else { continue }
-                try attempt(name) {
-                    tool == "pasta" ? try setup.pasta(path, name) : try setup.slirp4netns(path, name)
+            let found = try PeerTool.find(tool, bench.tools, bench.options, bench.runner, bench.holder.environment)
+            absent += found.absent
+            for peer in found.found {
+                try attempt(peer.name) {
+                    tool == "pasta"
+                        ? try setup.pasta(peer.path, peer.name) : try setup.slirp4netns(peer.path, peer.name)
                 }
             }
         }

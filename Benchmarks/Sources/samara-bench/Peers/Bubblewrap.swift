@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// bubblewrap with the nearest options it has: a single mapped ID, its own small /dev, no seccomp filter.
-struct Bubblewrap {
-    let name: String
-    let path: String
-    let environment: [String: String]
-
-    func command(root: String) -> Command {
+enum Bubblewrap {
+    static func command(_ path: String, root: String, _ environment: [String: String]) -> Command {
         Command(
             path: path,
             arguments: [

@@ -10,31 +10,29 @@ struct Runtime {
     let globalArguments: [String]
     let environment: [String: String]
 
-    static func find(_ tools: Tools, _ workspace: Workspace, _ runner: ProcessRunner) throws -> (
+    static func find(_ tools: Tools, _ options: Options, _ workspace: Workspace, _ runner: ProcessRunner) throws -> (
         runtimes: [Runtime], absent: [AbsentPeer]
     ) {
         var runtimes: [Runtime] = []
         var absent: [AbsentPeer] = []
-        func add(_ tool: String, _ path: String, _ arguments: [String]) throws {
-            do {
-                let home = "runtime-\(runtimes.count + absent.count)"
-                let environment = try workspace.environment(home: home)
-                let version = try runner.version(of: path, environment)
-                let root = try workspace.directory(home + "/root")
-                runtimes.append(
-                    Runtime(
-                        name: "\(tool) \(version)", path: path, globalArguments: arguments + ["--root", root],
-                        environment: environment))
-            } catch let error as BenchError {
-                absent.append(AbsentPeer(peer: path, reason: error.description))
-            }
+        let asked = try workspace.environment(home: "runtime")
+        func add(_ name: String, _ path: String, _ arguments: [String]) throws {
+            let home = "runtime-\(runtimes.count)"
+            let root = try workspace.directory(home + "/root")
+            runtimes.append(
+                Runtime(
+                    name: name, path: path, globalArguments: arguments + ["--root", root],
+                    environment: try workspace.environment(home: home)))
         }
-        for (tool, arguments) in [("crun", ["--cgroup-manager=disabled"]), ("runc", ["--rootless=true"])] {
-            let paths = tools.versions(of: tool)
-            for path in paths { try add(tool, path, arguments) }
-            if paths.isEmpty { absent.append(AbsentPeer(peer: tool, reason: "not installed")) }
+        for (program, arguments) in [("crun", ["--cgroup-manager=disabled"]), ("runc", ["--rootless=true"])] {
+            let found = try PeerTool.find(program, tools, options, runner, asked)
+            for tool in found.found { try add(tool.name, tool.path, arguments) }
+            absent += found.absent
         }
-        if let path = tools.samara("samara-runtime") { try add("samara-runtime", path, []) }
+        if let path = tools.samara("samara-runtime") {
+            let name = "samara-runtime \(try runner.version(of: path, asked))"
+            if options.includes(name) { try add(name, path, []) }
+        }
         return (runtimes, absent)
     }
 

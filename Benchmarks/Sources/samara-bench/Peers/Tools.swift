@@ -64,10 +64,12 @@ struct Tools {
 }
 
 extension ProcessRunner {
+    static let unknownVersion = "of unknown version"
+
     /// The version number in the first line of `PROGRAM --version`: "crun version 1.8.1" is "1.8.1".
     func version(of path: String, _ environment: [String: String]) throws -> String {
         let text = try output(Command(path: path, arguments: ["--version"], environment: environment))
         let words = text.split(separator: "\n").first?.split(separator: " ") ?? []
-        return words.dropFirst().first { $0.contains(where: \.isNumber) }.map(String.init) ?? "of unknown version"
+        return words.dropFirst().first { $0.contains(where: \.isNumber) }.map(String.init) ?? Self.unknownVersion
     }
 }

@@ -138,16 +138,14 @@ struct StartScenario: Scenario {
                 note: "and only /proc mounted: sysfs needs a network namespace of its own"),
         ]
         try addRuntimes(root, to: &group)
-        for path in tools.versions(of: "bwrap") {
-            let environment = try workspace.environment(home: "bwrap")
-            let name = "bubblewrap \(try runner.version(of: path, environment))"
-            guard options.includes(name) else { continue }
-            let bubblewrap = Bubblewrap(name: name, path: path, environment: environment)
-            group.cases.append(
-                Case(
-                    id: name.replacingOccurrences(of: " ", with: "-"), peer: name, label: "bwrap --unshare-all",
-                    steps: [bubblewrap.command(root: root)],
-                    note: "no seccomp filter, a single mapped ID, a directory as root"))
+        let environment = try workspace.environment(home: "bwrap")
+        let found = try PeerTool.find("bwrap", peer: "bubblewrap", tools, options, runner, environment)
+        group.absent += found.absent
+        group.cases += found.found.map { tool in
+            Case(
+                id: tool.name.replacingOccurrences(of: " ", with: "-"), peer: tool.name, label: "bwrap --unshare-all",
+                steps: [Bubblewrap.command(tool.path, root: root, environment)],
+                note: "no seccomp filter, a single mapped ID, a directory as root")
         }
         return try tried(group)
     }
@@ -176,8 +174,8 @@ struct StartScenario: Scenario {
     }
 
     private func addRuntimes(_ root: String, to group: inout Group) throws {
-        let found = try Runtime.find(tools, workspace, runner)
-        group.absent += found.absent.filter { options.includes($0.peer) }
+        let found = try Runtime.find(tools, options, workspace, runner)
+        group.absent += found.absent
         let profiles = ["/usr/share/containers/seccomp.json", (tools.newerFolder ?? "") + "/etc/seccomp.json"]
         let profile = profiles.first(where: FileManager.default.fileExists(atPath:))
         if profile == nil { progress.say("no seccomp.json of the container packages: runtimes run without a filter") }
@@ -185,7 +183,7 @@ struct StartScenario: Scenario {
             let bundle = try Bundle.make(
                 mapsRange ? "bundle" : "bundle-single", root: root, mapsRange: mapsRange, arguments: ["/bin/true"],
                 seccompProfile: profile, workspace)
-            for runtime in found.runtimes where options.includes(runtime.name) {
+            for runtime in found.runtimes {
                 let id = runtime.name.replacingOccurrences(of: " ", with: "-") + (mapsRange ? "" : "-single")
                 group.cases.append(
                     Case(
