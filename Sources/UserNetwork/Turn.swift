@@ -9,7 +9,7 @@ extension UserNetwork {
 
     private var hasTraffic: Bool { isTapReadable || hasOutput || !readyMappings.isEmpty }
 
-    package var pollsAhead: Bool { wasActive }
+    package var pollsAhead: Bool { wasActive && !hadBatch }
 
     package func timeout(now: UInt64) -> Int32 {
         let deadline = stack.nextDeadline
@@ -52,6 +52,7 @@ extension UserNetwork {
         }
         if isQuiet && !hasWork { wasActive = false }
         isQuiet = true
+        hadBatch = false
         setTime(now)
         while stack.nextDeadline <= self.now {
             stack.advance(now: self.now)

@@ -75,6 +75,9 @@ package struct UserNetwork: ~Copyable, LoopParticipant {
     var acknowledgementsDeferred: UInt64 = 0
     /// An event has come in one of the last turns.
     var wasActive = false
+    /// The last turn has sent a batch of datagrams: more come faster than they are read, and to look ahead for them
+    /// would take the core from the receiver, whose default buffer a millisecond of them fills.
+    var hadBatch = false
     /// Datagrams of the same size for the same place, on their way to the host.
     var batch = DatagramBatch()
     /// The tap may have frames.

@@ -68,7 +68,7 @@ extension UserNetwork {
     /// Sends what has been gathered.
     mutating func sendBatch(_ epoll: borrowing Epoll) {
         guard var datagram = batch.datagram, let memory = batch.memory else { return }
-        if batch.count == 1 { datagram.segmentSize = 0 }
+        if batch.count == 1 { datagram.segmentSize = 0 } else { hadBatch = true }
         let payload = ByteView(UnsafeRawBufferPointer(rebasing: memory[..<batch.length]))
         batch.datagram = nil
         batch.count = 0
