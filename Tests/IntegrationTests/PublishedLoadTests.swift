@@ -30,7 +30,7 @@ extension Integration {
             let result = try runCommand(
                 ["/usr/bin/wrk", "-t1", "-c64", "-d\(FullSize.amount(1, 30))s"] + header + [
                     "http://127.0.0.1:\(port)/"
-                ], environment: [:])
+                ], environment: [:], timeout: FullSize.patience)
             #expect(result.status == 0 && result.stdout.contains("Requests/sec"), "\(result)")
             #expect(!result.stdout.contains("Socket errors") && !result.stdout.contains("Non-2xx"), "\(result)")
             #expect(try statistic("TcpUnreachable") == 0)
@@ -51,7 +51,7 @@ extension Integration {
                         "/usr/bin/redis-benchmark", "-p", "\(port)", "-n", "\(FullSize.amount(10_000, 1_000_000))",
                         "-c", "50", "-P", pipeline, "-q",
                         "-d", "100", "-t", "set,get,lrange_100",
-                    ], environment: [:])
+                    ], environment: [:], timeout: FullSize.patience)
                 let text = (result.stdout + result.stderr).lowercased()
                 #expect(result.status == 0 && text.contains("get: ") && !text.contains("err"), "\(result)")
             }

@@ -6,4 +6,7 @@ enum FullSize {
     static let isWanted = ProcessInfo.processInfo.environment["SAMARA_FULL_SIZE"] != nil
 
     static func amount(_ bounded: Int, _ full: Int) -> Int { isWanted ? full : bounded }
+
+    /// For a command with such an amount to do.
+    static var patience: Duration { isWanted ? .seconds(600) : .seconds(20) }
 }
