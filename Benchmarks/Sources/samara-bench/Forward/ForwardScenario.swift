@@ -78,7 +78,7 @@ final class ForwardScenario: Scenario {
     private func startBareForwarders() throws {
         let environment = setup.holder.environment
         for tool in ["pasta", "slirp4netns", "rootlesskit"] {
-            let found = try PeerTool.find(tool, tools, options, runner, environment)
+            let found = try PeerTool.find(tool, tools, options) { try runner.version(of: $0, environment) }
             absent += found.absent
             for (index, peer) in found.found.enumerated() {
                 progress.say("preparing \(peer.path)")

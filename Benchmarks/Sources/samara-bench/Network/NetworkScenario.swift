@@ -73,7 +73,9 @@ final class NetworkScenario: Scenario {
 
     private func startPeers() throws {
         for tool in ["pasta", "slirp4netns"] {
-            let found = try PeerTool.find(tool, bench.tools, bench.options, bench.runner, bench.holder.environment)
+            let found = try PeerTool.find(tool, bench.tools, bench.options) {
+                try bench.runner.version(of: $0, bench.holder.environment)
+            }
             absent += found.absent
             for peer in found.found {
                 try attempt(peer.name) {

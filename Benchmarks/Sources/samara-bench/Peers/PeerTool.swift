@@ -12,9 +12,10 @@ struct PeerTool {
     /// cannot even say its version, is named among the absent.
     ///
     /// - Parameter peer: the peer's name, where its program has another one: bubblewrap's is bwrap.
+    /// - Parameter ask: says the version of the program at a path, or throws a `BenchError`.
     static func find(
-        _ program: String, peer: String? = nil, _ tools: Tools, _ options: Options, _ runner: ProcessRunner,
-        _ environment: [String: String]
+        _ program: String, peer: String? = nil, _ tools: Tools, _ options: Options,
+        version ask: (String) throws -> String
     ) throws -> (found: [PeerTool], absent: [AbsentPeer]) {
         let peer = peer ?? program
         var found: [PeerTool] = []
@@ -23,7 +24,7 @@ struct PeerTool {
         if paths.isEmpty, options.mentions(peer) { absent.append(AbsentPeer(peer: peer, reason: "not installed")) }
         for path in paths {
             do {
-                var version = try runner.version(of: path, environment)
+                var version = try ask(path)
                 // Debian's pasta of 2022 says "unknown version".
                 if version == ProcessRunner.unknownVersion, path == tools.installed(program) { version = "installed" }
                 let name = "\(peer) \(version)"

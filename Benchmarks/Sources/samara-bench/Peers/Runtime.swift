@@ -25,7 +25,7 @@ struct Runtime {
                     environment: try workspace.environment(home: home)))
         }
         for (program, arguments) in [("crun", ["--cgroup-manager=disabled"]), ("runc", ["--rootless=true"])] {
-            let found = try PeerTool.find(program, tools, options, runner, asked)
+            let found = try PeerTool.find(program, tools, options) { try runner.version(of: $0, asked) }
             for tool in found.found { try add(tool.name, tool.path, arguments) }
             absent += found.absent
         }

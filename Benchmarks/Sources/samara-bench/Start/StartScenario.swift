@@ -139,7 +139,9 @@ struct StartScenario: Scenario {
         ]
         try addRuntimes(root, to: &group)
         let environment = try workspace.environment(home: "bwrap")
-        let found = try PeerTool.find("bwrap", peer: "bubblewrap", tools, options, runner, environment)
+        let found = try PeerTool.find("bwrap", peer: "bubblewrap", tools, options) {
+            try runner.version(of: $0, environment)
+        }
         group.absent += found.absent
         group.cases += found.found.map { tool in
             Case(
