@@ -10,7 +10,7 @@ import SystemPackage
 struct AdaptivePolling {
     /// How long to look, in nanoseconds: somewhat longer than a process needs to wake up and answer, which is half
     /// of loopback's round trip: 30 us on one machine, 60 us on another. With 50 us the slow one's answers came too late
-    /// to be waited for, and round trips took 1.3 to 1.7 times loopback's instead of 0.6.
+    /// to be waited for, and round trips took 1.3 to 1.7 times loopback's instead of 0.6 (hack/bench forward --only rr).
     static var patience: UInt64 { 100_000 }
     /// How long a core that was given away may be gone, in nanoseconds. The server's work on a request and the keeper's
     /// on a few sockets are shorter, a slice of somebody who computes is a millisecond and more.

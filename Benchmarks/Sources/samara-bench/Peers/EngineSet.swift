@@ -14,10 +14,8 @@ final class EngineSet {
             throw BenchError("there is no busybox.tar: hack/make-images writes it, and SAMARA_IMAGES names its folder")
         }
         let found = try ContainerEngine.find(bench.tools, bench.workspace, runner)
-        absent = found.absent.filter { peer in
-            // "podman in FOLDER" is asked for by "podman 5", too: nobody knows the version of what is not there.
-            bench.options.includes(peer.peer) || bench.options.mentions(String(peer.peer.prefix { $0 != " " }))
-        }
+        // "podman in FOLDER" is asked for by "podman 5", too: nobody knows the version of what is not there.
+        absent = found.absent.filter { bench.options.mentions(String($0.peer.prefix { $0 != " " })) }
         for engine in found.engines where bench.options.includes(engine.name) {
             bench.progress.say("preparing \(engine.name)")
             do {

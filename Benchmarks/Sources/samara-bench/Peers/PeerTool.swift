@@ -12,15 +12,16 @@ struct PeerTool {
     /// cannot even say its version, is named among the absent.
     ///
     /// - Parameter peer: the peer's name, where its program has another one: bubblewrap's is bwrap.
+    /// - Parameter paths: where the program is, when not where `tools` find it.
     /// - Parameter ask: says the version of the program at a path, or throws a `BenchError`.
     static func find(
-        _ program: String, peer: String? = nil, _ tools: Tools, _ options: Options,
+        _ program: String, peer: String? = nil, at paths: [String]? = nil, _ tools: Tools, _ options: Options,
         version ask: (String) throws -> String
     ) throws -> (found: [PeerTool], absent: [AbsentPeer]) {
         let peer = peer ?? program
         var found: [PeerTool] = []
         var absent: [AbsentPeer] = []
-        let paths = tools.versions(of: program)
+        let paths = paths ?? tools.versions(of: program)
         if paths.isEmpty, options.mentions(peer) { absent.append(AbsentPeer(peer: peer, reason: "not installed")) }
         for path in paths {
             do {
@@ -29,10 +30,9 @@ struct PeerTool {
                 if version == ProcessRunner.unknownVersion, path == tools.installed(program) { version = "installed" }
                 let name = "\(peer) \(version)"
                 if options.includes(name) { found.append(PeerTool(version: version, name: name, path: path)) }
-            } catch let error as BenchError where options.mentions(peer) || options.includes(path) {
+            } catch let error as BenchError {
+                guard options.mentions(peer) || options.includes(path) else { continue }
                 absent.append(AbsentPeer(peer: path, reason: error.description))
-            } catch is BenchError {
-                continue
             }
         }
         return (found, absent)

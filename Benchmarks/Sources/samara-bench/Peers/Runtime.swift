@@ -24,14 +24,13 @@ struct Runtime {
                     name: name, path: path, globalArguments: arguments + ["--root", root],
                     environment: try workspace.environment(home: home)))
         }
-        for (program, arguments) in [("crun", ["--cgroup-manager=disabled"]), ("runc", ["--rootless=true"])] {
-            let found = try PeerTool.find(program, tools, options) { try runner.version(of: $0, asked) }
+        for (program, paths, arguments) in [
+            ("crun", nil, ["--cgroup-manager=disabled"]), ("runc", nil, ["--rootless=true"]),
+            ("samara-runtime", tools.samara("samara-runtime").map { [$0] } ?? [], []),
+        ] {
+            let found = try PeerTool.find(program, at: paths, tools, options) { try runner.version(of: $0, asked) }
             for tool in found.found { try add(tool.name, tool.path, arguments) }
             absent += found.absent
-        }
-        if let path = tools.samara("samara-runtime") {
-            let name = "samara-runtime \(try runner.version(of: path, asked))"
-            if options.includes(name) { try add(name, path, []) }
         }
         return (runtimes, absent)
     }
