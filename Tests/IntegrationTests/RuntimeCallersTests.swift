@@ -51,9 +51,11 @@ extension Integration {
                     'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]' \
                     '[grpc]' "address = '$FOLDER/s'" '[ttrpc]' 'address = ""' >"$FOLDER/containerd.toml"
                 containerd --config "$FOLDER/containerd.toml" >"$FOLDER/containerd.log" 2>&1 &
-                trap 'tail -3 "$FOLDER/containerd.log" >&2; rm -rf "$FOLDER/root" "$FOLDER/shim"' EXIT
+                daemon=$!
+                # containerd deletes snapshots after the container they were of: rm would find the folder not empty.
+                trap 'kill $daemon; wait $daemon || :; tail -3 "$FOLDER/containerd.log" >&2; rm -rf "$FOLDER/root" "$FOLDER/shim"' EXIT
                 ctr() { command ctr -a "$FOLDER/s" "$@" 2>>"$FOLDER/errors"; }
-                until ctr version >/dev/null; do kill -0 $! || exit; done
+                until ctr version >/dev/null; do kill -0 $daemon || exit; done
                 ctr images import "$IMAGE" >/dev/null
                 run=(run --snapshotter native --runc-binary "$RUNTIME")
                 image=docker.io/library/busybox:latest
